@@ -1,0 +1,76 @@
+import { ROUTE_CLASSES, type ParsedEnvironment, type RouteClass } from './schema';
+
+/** Times of the path with every derived value filled in. Seconds. */
+export interface Timeouts {
+  readonly maxStreamSeconds: number;
+  readonly upstream: {
+    readonly connectSeconds: number;
+    readonly sendSeconds: number;
+    /** Silence from the upstream that is borne, before the first byte or between two. */
+    readonly readSeconds: Readonly<Record<RouteClass, number>>;
+  };
+  readonly client: {
+    readonly headerSeconds: number;
+    readonly bodySeconds: number;
+    readonly sendSeconds: number;
+    readonly keepaliveSeconds: number;
+  };
+  readonly loadBalancerIdleSeconds: number;
+  readonly drainSeconds: number;
+  readonly edgeReadSeconds: number;
+}
+
+/** One environment with defaults and derived values: what every tier is rendered from. */
+export type Environment = Omit<ParsedEnvironment, 'timeouts' | 'breaker'> & {
+  /** The environment's name in causeway.config.ts. */
+  readonly name: string;
+  readonly timeouts: Timeouts;
+  readonly breaker: ParsedEnvironment['breaker'] & { readonly streamFirstByteSeconds: number };
+};
+
+/** Silence that is borne by default in a class that may think for long: the SDKs' own 10 minutes and half as much again. */
+const LONG_READ_SECONDS = 900;
+/** Default of the breaker's deadline for a stream's first byte, in seconds. */
+const STREAM_FIRST_BYTE_SECONDS = 120;
+
+/** Fills in what follows from other values: one number, `maxStreamSeconds`, derives the ladder of timeouts. */
+export function derive(name: string, parsed: ParsedEnvironment): Environment {
+  const given = parsed.timeouts;
+  const read = given.upstream.readSeconds;
+  const generate = read.generate ?? Math.min(given.maxStreamSeconds, LONG_READ_SECONDS);
+  const readSeconds: Record<RouteClass, number> = {
+    generate,
+    count: read.count ?? Math.min(generate, 60),
+    models: read.models ?? Math.min(generate, 30),
+    batches: read.batches ?? generate,
+    files: read.files ?? generate,
+    other: read.other ?? generate,
+  };
+  const longestRead = Math.max(...ROUTE_CLASSES.map((routeClass) => readSeconds[routeClass]));
+  const loadBalancerIdleSeconds = given.loadBalancerIdleSeconds ?? longestRead + 30;
+  return {
+    ...parsed,
+    name,
+    breaker: {
+      ...parsed.breaker,
+      streamFirstByteSeconds: parsed.breaker.streamFirstByteSeconds ?? Math.min(STREAM_FIRST_BYTE_SECONDS, generate),
+    },
+    timeouts: {
+      maxStreamSeconds: given.maxStreamSeconds,
+      upstream: {
+        connectSeconds: given.upstream.connectSeconds,
+        sendSeconds: given.upstream.sendSeconds,
+        readSeconds,
+      },
+      client: {
+        headerSeconds: given.client.headerSeconds,
+        bodySeconds: given.client.bodySeconds,
+        sendSeconds: given.client.sendSeconds ?? longestRead + 15,
+        keepaliveSeconds: given.client.keepaliveSeconds ?? loadBalancerIdleSeconds + 15,
+      },
+      loadBalancerIdleSeconds,
+      drainSeconds: given.drainSeconds ?? given.maxStreamSeconds,
+      edgeReadSeconds: given.edgeReadSeconds,
+    },
+  };
+}

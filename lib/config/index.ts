@@ -1,0 +1,7 @@
+export { derive, type Environment, type Timeouts } from './derive';
+export { defineConfig, environmentNames, resolveEnvironment, type CausewayConfig } from './environment';
+export { ConfigError, type ConfigProblem } from './errors';
+export { LADDER, type Rule } from './ladder';
+export { loadConfig } from './load';
+export { effectiveValues, type EffectiveValue } from './origin';
+export { ROUTE_CLASSES, type EnvironmentInput, type Region, type RouteClass, type Upstream } from './schema';

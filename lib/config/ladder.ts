@@ -1,0 +1,208 @@
+import type { Environment } from './derive';
+import type { ConfigProblem } from './errors';
+import { ROUTE_CLASSES, type RouteClass } from './schema';
+
+/** A rule over the whole of an environment: returns what breaks it. */
+export type Rule = (environment: Environment) => ConfigProblem[];
+
+/** The API's own limits of a request's body, in bytes (docs.claude.com: api/errors, "request size limits"). */
+export const API_BODY_LIMITS: Readonly<Partial<Record<RouteClass, number>>> = {
+  generate: 32 * 1024 * 1024,
+  count: 32 * 1024 * 1024,
+  batches: 256 * 1024 * 1024,
+  files: 500 * 1024 * 1024,
+};
+
+const problem = (field: string, message: string): ConfigProblem => ({ field, message });
+
+/** Timeouts nest: an outer hop never gives up before an inner one, so that the inner one's answer is what a client sees. */
+export const timeoutsNest: Rule = ({ timeouts, edge, breaker }) => {
+  const problems: ConfigProblem[] = [];
+  const { client, upstream, loadBalancerIdleSeconds: idle } = timeouts;
+  for (const routeClass of ROUTE_CLASSES) {
+    const read = upstream.readSeconds[routeClass];
+    const field = `timeouts.upstream.readSeconds.${routeClass}`;
+    if (read >= client.sendSeconds) {
+      problems.push(
+        problem(field, `is ${read}; must be less than timeouts.client.sendSeconds (${client.sendSeconds})`),
+      );
+    }
+    if (read >= idle) {
+      problems.push(problem(field, `is ${read}; must be less than timeouts.loadBalancerIdleSeconds (${idle})`));
+    }
+  }
+  if (client.sendSeconds >= idle) {
+    problems.push(
+      problem(
+        'timeouts.client.sendSeconds',
+        `is ${client.sendSeconds}; must be less than timeouts.loadBalancerIdleSeconds (${idle})`,
+      ),
+    );
+  }
+  if (client.keepaliveSeconds <= idle) {
+    problems.push(
+      problem(
+        'timeouts.client.keepaliveSeconds',
+        `is ${client.keepaliveSeconds}; must be more than timeouts.loadBalancerIdleSeconds (${idle}), or the load balancer reuses connections that nginx is closing`,
+      ),
+    );
+  }
+  if (idle > 4000) {
+    problems.push(
+      problem(
+        'timeouts.loadBalancerIdleSeconds',
+        `is ${idle}; an ALB allows at most 4000: lower timeouts.upstream.readSeconds`,
+      ),
+    );
+  }
+  if (timeouts.drainSeconds < timeouts.maxStreamSeconds) {
+    problems.push(
+      problem(
+        'timeouts.drainSeconds',
+        `is ${timeouts.drainSeconds}; must be at least timeouts.maxStreamSeconds (${timeouts.maxStreamSeconds}), or deploys cut streams`,
+      ),
+    );
+  }
+  if (breaker.streamFirstByteSeconds > upstream.readSeconds.generate) {
+    problems.push(
+      problem(
+        'breaker.streamFirstByteSeconds',
+        `is ${breaker.streamFirstByteSeconds}; must be at most timeouts.upstream.readSeconds.generate (${upstream.readSeconds.generate})`,
+      ),
+    );
+  }
+  if (edge.enabled && upstream.readSeconds.models >= timeouts.edgeReadSeconds) {
+    problems.push(
+      problem(
+        'timeouts.upstream.readSeconds.models',
+        `is ${upstream.readSeconds.models}; must be less than timeouts.edgeReadSeconds (${timeouts.edgeReadSeconds})`,
+      ),
+    );
+  }
+  return problems;
+};
+
+/** Sizes nest: what the API would accept is never refused on the way to it. */
+export const sizesNest: Rule = ({ bodies }) =>
+  ROUTE_CLASSES.flatMap((routeClass) => {
+    const limit = API_BODY_LIMITS[routeClass];
+    return limit !== undefined && bodies[routeClass] < limit
+      ? [
+          problem(
+            `bodies.${routeClass}`,
+            `is ${bodies[routeClass]}; must be at least the API's own limit of ${limit} bytes`,
+          ),
+        ]
+      : [];
+  });
+
+/** TTLs nest, and nothing outlives a revocation. */
+export const ttlsNest: Rule = ({ cache, auth, edge }) => {
+  const { clientSeconds, edgeSeconds, proxySeconds, sharedSeconds, outageSeconds } = cache.ttl;
+  const ladder: [string, number][] = [
+    ['clientSeconds', clientSeconds],
+    ...(edge.enabled ? [['edgeSeconds', edgeSeconds] as [string, number]] : []),
+    ['proxySeconds', proxySeconds],
+    ['sharedSeconds', sharedSeconds],
+    ['outageSeconds', outageSeconds],
+  ];
+  const problems = ladder.flatMap(([name, value], index) => {
+    const next = ladder[index + 1];
+    return next !== undefined && value > next[1]
+      ? [problem(`cache.ttl.${name}`, `is ${value}; must be at most cache.ttl.${next[0]} (${next[1]})`)]
+      : [];
+  });
+  if (auth.pollSeconds >= auth.revocationSeconds) {
+    problems.push(
+      problem(
+        'auth.pollSeconds',
+        `is ${auth.pollSeconds}; must be less than auth.revocationSeconds (${auth.revocationSeconds})`,
+      ),
+    );
+  }
+  if (edge.enabled && edgeSeconds + auth.pollSeconds > auth.revocationSeconds) {
+    problems.push(
+      problem(
+        'cache.ttl.edgeSeconds',
+        `is ${edgeSeconds}; with auth.pollSeconds (${auth.pollSeconds}) it must be at most auth.revocationSeconds (${auth.revocationSeconds})`,
+      ),
+    );
+  }
+  if (clientSeconds > auth.revocationSeconds) {
+    problems.push(
+      problem(
+        'cache.ttl.clientSeconds',
+        `is ${clientSeconds}; must be at most auth.revocationSeconds (${auth.revocationSeconds})`,
+      ),
+    );
+  }
+  return problems;
+};
+
+/** Limits add up: what is promised to consumers fits into the organisation's quota and over the regions. */
+export const limitsAddUp: Rule = ({ consumers, quota, regions }) => {
+  const problems: ConfigProblem[] = [];
+  const names = new Set(regions.map(({ region }) => region));
+  const seen = new Set<string>();
+  consumers.reservations.forEach((reservation, index) => {
+    const field = `consumers.reservations[${index}]`;
+    if (seen.has(reservation.consumer)) {
+      problems.push(problem(`${field}.consumer`, `is "${reservation.consumer}"; each consumer may stand once`));
+    }
+    seen.add(reservation.consumer);
+    if (reservation.shares === undefined) return;
+    const sum = Object.values(reservation.shares).reduce((total, share) => total + share, 0);
+    if (Math.abs(sum - 1) > 1e-9) problems.push(problem(`${field}.shares`, `add up to ${sum}; must add up to 1`));
+    for (const region of Object.keys(reservation.shares)) {
+      if (!names.has(region)) {
+        problems.push(
+          problem(
+            `${field}.shares`,
+            `names "${region}"; must be one of the environment's regions: ${[...names].join(', ') || 'none'}`,
+          ),
+        );
+      }
+    }
+  });
+  const promised = consumers.reservations.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0);
+  if (quota.requestsPerMinute !== undefined && promised * 60 > quota.requestsPerMinute) {
+    problems.push(
+      problem(
+        'consumers.reservations',
+        `promise ${promised * 60} requests per minute; must be at most quota.requestsPerMinute (${quota.requestsPerMinute})`,
+      ),
+    );
+  }
+  return problems;
+};
+
+/** Names that other parts refer to stand once. */
+export const namesAreUnique: Rule = ({ upstreams, regions }) => [
+  ...repeated(upstreams.map(({ id }) => id)).map((id) =>
+    problem('upstreams', `hold "${id}" twice; each id may stand once`),
+  ),
+  ...repeated(regions.map(({ region }) => region)).map((region) =>
+    problem('regions', `hold "${region}" twice; each region may stand once`),
+  ),
+];
+
+/** The first upstream serves whatever no later one is asked for. */
+export const upstreamsCoverRoutes: Rule = ({ upstreams }) =>
+  ROUTE_CLASSES.filter(
+    (routeClass) =>
+      !upstreams.some(({ routeClasses }) => routeClasses === undefined || routeClasses.includes(routeClass)),
+  ).map((routeClass) => problem('upstreams', `serve no "${routeClass}"; each route class needs an upstream`));
+
+function repeated(values: readonly string[]): string[] {
+  return [...new Set(values.filter((value, index) => values.indexOf(value) !== index))];
+}
+
+/** The rules that hold for every environment, deployed or local. */
+export const LADDER: readonly Rule[] = [
+  timeoutsNest,
+  sizesNest,
+  ttlsNest,
+  limitsAddUp,
+  namesAreUnique,
+  upstreamsCoverRoutes,
+];
