@@ -1,0 +1,306 @@
+--- The metric catalogue: name -> unit, kind and dimension sets.
+-- Generated from lib/observability/metrics.ts by `npm run generate`: do not edit.
+-- A line carries exactly those sets of a metric whose dimensions it has all as properties.
+return {
+  Requests = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+      { 'Environment', 'Region', 'Consumer' },
+    },
+  },
+  Latency = {
+    unit = 'Milliseconds',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  GatewayLatency = {
+    unit = 'Milliseconds',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  TimeToFirstByte = {
+    unit = 'Milliseconds',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  StreamTimeToFirstByte = {
+    unit = 'Milliseconds',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  UpstreamConnectTime = {
+    unit = 'Milliseconds',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  Errors4xx = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  Errors5xx = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  UpstreamErrors5xx = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  UpstreamOverloads = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  UpstreamRateLimited = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  InBandErrors = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  ClientAborts = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  Refusals = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  RateLimited = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+    },
+  },
+  InputTokens = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  OutputTokens = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  CacheReadInputTokens = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  CacheWrite5mInputTokens = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  CacheWrite1hInputTokens = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+      { 'Environment', 'Region', 'Model' },
+    },
+  },
+  EstimatedUsage = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  RequestBytes = {
+    unit = 'Bytes',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  ResponseBytes = {
+    unit = 'Bytes',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  ActiveConnections = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  ActiveRequests = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  ActiveStreams = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  WorkerMemoryBytes = {
+    unit = 'Bytes',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  DictFreeBytes = {
+    unit = 'Bytes',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region', 'Dict' },
+    },
+  },
+  RegistryConsumers = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  RegistryAgeSeconds = {
+    unit = 'Seconds',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  RegistryRefused = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  CredentialsRefused = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  CertificateDaysToExpiry = {
+    unit = 'None',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  CertificateRefused = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  UpstreamAddresses = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  UpstreamDnsAgeSeconds = {
+    unit = 'Seconds',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  UpstreamDnsFailures = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  Ready = {
+    unit = 'None',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+}

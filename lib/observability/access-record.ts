@@ -1,0 +1,76 @@
+/** The type of a property's value; `integer` and `number` are never negative, `string` is never empty. */
+export type PropertyType = 'string' | 'integer' | 'number' | 'boolean';
+
+/** One property of a line that is neither metric nor dimension. */
+export interface Property {
+  readonly name: string;
+  readonly type: PropertyType;
+  /** Whether every line of its kind has it; what is not required is left out where it does not apply. */
+  readonly required?: boolean;
+  readonly meaning: string;
+}
+
+/**
+ * The access record: what stands on a request's line beside its metrics and dimensions, for searches in the logs. It
+ * holds no credential, no prompt, no answer, no query string and no header but those named here.
+ */
+export const ACCESS_RECORD = [
+  {
+    name: 'requestId',
+    type: 'string',
+    required: true,
+    meaning: 'Own id, sent to the client as request-id on own answers.',
+  },
+  { name: 'upstreamRequestId', type: 'string', meaning: 'request-id of the upstream’s answer.' },
+  { name: 'consumer', type: 'string', meaning: 'Id of the consumer; none before authentication.' },
+  { name: 'clientAddress', type: 'string', meaning: 'Address of the client, as trusted hops say.' },
+  { name: 'method', type: 'string', meaning: 'Method; none where the request line could not be read.' },
+  { name: 'path', type: 'string', meaning: 'Path without the query.' },
+  { name: 'protocol', type: 'string', meaning: 'HTTP version of the client, such as HTTP/2.0.' },
+  { name: 'routeClass', type: 'string', meaning: 'Route class; none outside /v1/.' },
+  { name: 'model', type: 'string', meaning: 'Model that answered, or was asked for where nothing answered.' },
+  { name: 'stream', type: 'boolean', meaning: 'Whether the answer was an event stream.' },
+  {
+    name: 'status',
+    type: 'integer',
+    required: true,
+    meaning: 'Status that the client was given; 499 where it left before.',
+  },
+  { name: 'upstream', type: 'string', meaning: 'Id of the upstream that was asked last.' },
+  { name: 'upstreamAddress', type: 'string', meaning: 'Address and port of the upstream that was asked last.' },
+  { name: 'upstreamStatus', type: 'integer', meaning: 'Status of that upstream’s answer.' },
+  {
+    name: 'startTime',
+    type: 'string',
+    required: true,
+    meaning: 'When the request’s first byte arrived, RFC 3339 in UTC.',
+  },
+  { name: 'durationMs', type: 'number', required: true, meaning: 'As the metric Latency.' },
+  { name: 'gatewayMs', type: 'number', meaning: 'As the metric GatewayLatency.' },
+  { name: 'connectMs', type: 'number', meaning: 'As the metric UpstreamConnectTime.' },
+  { name: 'ttfbMs', type: 'number', meaning: 'As the metric TimeToFirstByte.' },
+  { name: 'requestBytes', type: 'integer', meaning: 'As the metric RequestBytes.' },
+  { name: 'responseBytes', type: 'integer', meaning: 'As the metric ResponseBytes.' },
+  { name: 'inputTokens', type: 'integer', meaning: 'As the metric InputTokens.' },
+  { name: 'outputTokens', type: 'integer', meaning: 'As the metric OutputTokens.' },
+  { name: 'cacheReadInputTokens', type: 'integer', meaning: 'As the metric CacheReadInputTokens.' },
+  { name: 'cacheWrite5mInputTokens', type: 'integer', meaning: 'As the metric CacheWrite5mInputTokens.' },
+  { name: 'cacheWrite1hInputTokens', type: 'integer', meaning: 'As the metric CacheWrite1hInputTokens.' },
+  { name: 'usageEstimated', type: 'boolean', meaning: 'Whether the tokens are an estimate.' },
+  {
+    name: 'inBandError',
+    type: 'string',
+    meaning: 'Type of the error event inside a stream, such as overloaded_error.',
+  },
+  { name: 'aborted', type: 'boolean', meaning: 'Whether the client left before the answer’s end.' },
+  { name: 'refusal', type: 'string', meaning: 'Why Causeway itself refused the request.' },
+  { name: 'userAgent', type: 'string', meaning: 'user-agent of the client, cut to a bounded length.' },
+  { name: 'claudeCodeSessionId', type: 'string', meaning: 'x-claude-code-session-id of the client.' },
+  { name: 'claudeCodeAgentId', type: 'string', meaning: 'x-claude-code-agent-id of the client.' },
+  { name: 'claudeCodeParentAgentId', type: 'string', meaning: 'x-claude-code-parent-agent-id of the client.' },
+] as const satisfies readonly Property[];
+
+/** What may stand on a timer's line beside its metrics and dimensions. */
+export const NODE_RECORD = [
+  { name: 'worker', type: 'integer', meaning: 'Number of the worker that the line is about, from 0.' },
+] as const satisfies readonly Property[];

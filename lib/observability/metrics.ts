@@ -1,0 +1,326 @@
+/** Units that CloudWatch knows and the data plane uses. */
+export type Unit = 'Count' | 'Milliseconds' | 'Seconds' | 'Bytes' | 'None';
+
+/**
+ * Names of dimensions. Each stands on the line as a property of the same name, with a bounded set of values: the access
+ * record's own properties (`consumer`, `model`, …) say exactly what was asked for, dimensions only what may be counted
+ * apart.
+ */
+export const DIMENSIONS = ['Environment', 'Region', 'RouteClass', 'Consumer', 'Upstream', 'Model', 'Dict'] as const;
+
+/** One dimension by name. */
+export type Dimension = (typeof DIMENSIONS)[number];
+
+/**
+ * How a metric comes about. `request`: on the line of each request that it applies to. `gauge`: a level, on the lines
+ * that a timer writes. `counter`: how often something happened since the timer's last lines.
+ */
+export type MetricKind = 'request' | 'gauge' | 'counter';
+
+/** One metric of the catalogue. */
+export interface Metric {
+  readonly name: string;
+  readonly unit: Unit;
+  readonly kind: MetricKind;
+  /**
+   * The sets that it is aggregated by. A line carries exactly those sets whose dimensions it has all as properties, so
+   * that a request whose consumer is not known makes no series of its own.
+   */
+  readonly dimensions: readonly (readonly Dimension[])[];
+  /** What it measures, for dashboards and people. */
+  readonly meaning: string;
+}
+
+// CloudWatch bills each distinct combination of values as a metric of its own, for each metric that has the set. So no
+// set holds two open-ended dimensions, and Consumer, the one that grows with the company, stands only where someone is
+// billed or limited by it. Models are bounded by breaker.maxModels, upstreams and route classes by the config.
+const ALL = ['Environment', 'Region'] as const;
+const BY_ROUTE_CLASS = [...ALL, 'RouteClass'] as const;
+const BY_CONSUMER = [...ALL, 'Consumer'] as const;
+const BY_UPSTREAM = [...ALL, 'Upstream'] as const;
+const BY_MODEL = [...ALL, 'Model'] as const;
+const BY_DICT = [...ALL, 'Dict'] as const;
+
+/** What each request is measured by. A metric that does not apply to a request is left out of its line. */
+const REQUEST_METRICS = [
+  {
+    name: 'Requests',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS, BY_CONSUMER],
+    meaning: 'Requests that were answered or aborted; 1 on every request line.',
+  },
+  {
+    name: 'Latency',
+    unit: 'Milliseconds',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'What the client saw: from the first byte of the request to the last byte of the answer.',
+  },
+  {
+    name: 'GatewayLatency',
+    unit: 'Milliseconds',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Time spent in Causeway itself, without the client and without the upstream.',
+  },
+  {
+    name: 'TimeToFirstByte',
+    unit: 'Milliseconds',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS, BY_UPSTREAM],
+    meaning: "From sending the request to the upstream to its answer's first byte, streams and others together.",
+  },
+  {
+    // A non-streaming answer may rightly take ten minutes to its first byte, so that the objective for streams
+    // (slo.streamFirstByteP99Ms) cannot be read from TimeToFirstByte.
+    name: 'StreamTimeToFirstByte',
+    unit: 'Milliseconds',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM, BY_MODEL],
+    meaning: 'TimeToFirstByte of answers that are event streams, alone.',
+  },
+  {
+    name: 'UpstreamConnectTime',
+    unit: 'Milliseconds',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'TCP and TLS handshake with the upstream; 0 on a connection that was kept alive.',
+  },
+  {
+    name: 'Errors4xx',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Answers with status 4xx that a client was given, own ones and the upstream’s.',
+  },
+  {
+    name: 'Errors5xx',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Answers with status 5xx (529 included) that a client was given, own ones and the upstream’s.',
+  },
+  {
+    name: 'UpstreamErrors5xx',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Answers with status 5xx (529 included) by the upstream, and connections to it that failed.',
+  },
+  {
+    name: 'UpstreamOverloads',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM, BY_MODEL],
+    meaning: 'The upstream was overloaded: status 529, or an overloaded_error inside a stream of status 200.',
+  },
+  {
+    name: 'UpstreamRateLimited',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM, BY_MODEL],
+    meaning: 'Status 429 by the upstream: the organisation’s quota is used up.',
+  },
+  {
+    name: 'InBandErrors',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Streams of status 200 that held an error event.',
+  },
+  {
+    name: 'ClientAborts',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Requests whose client left before the answer’s end.',
+  },
+  {
+    name: 'Refusals',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Requests that Causeway itself refused, whatever the reason; the record’s `refusal` says which.',
+  },
+  {
+    name: 'RateLimited',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER],
+    meaning: 'Own 429: the limits of a consumer or an address.',
+  },
+  {
+    name: 'InputTokens',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER, BY_MODEL],
+    meaning: 'Input tokens that were neither read from nor written to the prompt cache.',
+  },
+  {
+    name: 'OutputTokens',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER, BY_MODEL],
+    meaning: 'Output tokens.',
+  },
+  {
+    name: 'CacheReadInputTokens',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER, BY_MODEL],
+    meaning: 'Input tokens that were read from the prompt cache.',
+  },
+  {
+    name: 'CacheWrite5mInputTokens',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER, BY_MODEL],
+    meaning: 'Input tokens that were written to the prompt cache for 5 minutes.',
+  },
+  {
+    name: 'CacheWrite1hInputTokens',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER, BY_MODEL],
+    meaning: 'Input tokens that were written to the prompt cache for 1 hour.',
+  },
+  {
+    name: 'EstimatedUsage',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL],
+    meaning: 'Requests whose tokens are an estimate, because the stream ended before its final usage.',
+  },
+  {
+    name: 'RequestBytes',
+    unit: 'Bytes',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Size of the request as it was received, headers included.',
+  },
+  {
+    name: 'ResponseBytes',
+    unit: 'Bytes',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Size of the answer as it was sent, headers included.',
+  },
+] as const satisfies readonly Metric[];
+
+/** What a node says about itself every observability.gaugeSeconds, idle or not. One sample a node, or a worker. */
+const NODE_METRICS = [
+  {
+    name: 'ActiveConnections',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Open client connections of a node, idle ones included.',
+  },
+  {
+    name: 'ActiveRequests',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Requests in flight on a node.',
+  },
+  {
+    name: 'ActiveStreams',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Event streams that are open on a node.',
+  },
+  {
+    name: 'WorkerMemoryBytes',
+    unit: 'Bytes',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Resident memory of one nginx worker; each worker gives its own sample.',
+  },
+  {
+    name: 'DictFreeBytes',
+    unit: 'Bytes',
+    kind: 'gauge',
+    // Dicts differ in size: a minimum over all of them would say nothing.
+    dimensions: [BY_DICT],
+    meaning: 'Free memory of one of the dictionaries that the workers share.',
+  },
+  {
+    name: 'RegistryConsumers',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Consumers in the registry that a node serves by.',
+  },
+  {
+    name: 'RegistryAgeSeconds',
+    unit: 'Seconds',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Time since a node last read the consumer registry and found it good, changed or not.',
+  },
+  {
+    name: 'RegistryRefused',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning:
+      'Consumer registries that were refused because they were broken or unreadable; the last good one serves on.',
+  },
+  {
+    name: 'CredentialsRefused',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning: 'Upstream credential documents that were refused; the last good one serves on.',
+  },
+  {
+    name: 'CertificateDaysToExpiry',
+    unit: 'None',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Days until the served certificate chain expires at its soonest; negative once it has.',
+  },
+  {
+    name: 'CertificateRefused',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning: 'Certificates or keys on disk that were refused; the last good pair serves on.',
+  },
+  {
+    name: 'UpstreamAddresses',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Addresses that a node knows for an upstream.',
+  },
+  {
+    name: 'UpstreamDnsAgeSeconds',
+    unit: 'Seconds',
+    kind: 'gauge',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Time since DNS last answered for an upstream.',
+  },
+  {
+    name: 'UpstreamDnsFailures',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'DNS queries for an upstream that failed; the last good addresses serve on.',
+  },
+  {
+    name: 'Ready',
+    unit: 'None',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: '1 where /readyz of a node is green, else 0.',
+  },
+] as const satisfies readonly Metric[];
+
+/** Every metric that the data plane emits. The Lua writer's table is generated from it (`npm run generate`). */
+export const METRICS = [...REQUEST_METRICS, ...NODE_METRICS] as const;
+
+/** The name of a metric of the catalogue. */
+export type MetricName = (typeof METRICS)[number]['name'];
