@@ -1,10 +1,12 @@
---- Text that goes into JSON: UTF-8 checks and quoting.
+--- Text that goes into JSON or comes out of it: UTF-8 checks, quoting, escapes.
 --
 -- What it is for: own responses and EMF lines carry bytes that others chose (a header, a model name). They must come
--- out as valid JSON on one line, whatever the bytes are. `scan` shares the UTF-8 check.
+-- out as valid JSON on one line, whatever the bytes are. `scan` and `json_walk` share the UTF-8
+-- check and the reading of escapes.
 -- Units: lengths are bytes. Shapes: strings in, strings out.
 
 local byte = string.byte
+local char = string.char
 local find = string.find
 local format = string.format
 local gsub = string.gsub
@@ -127,7 +129,7 @@ end
 
 local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
 for code = 0, 31 do
-  local character = string.char(code)
+  local character = char(code)
   ESCAPES[character] = ESCAPES[character] or format('\\u%04x', code)
 end
 
@@ -140,6 +142,52 @@ function _M.quote(s)
     return '"' .. s .. '"'
   end
   return '"' .. gsub(_M.repair(s), '[%c%z"\\]', ESCAPES) .. '"'
+end
+
+local function utf8_char(code)
+  if code < 0x80 then
+    return char(code)
+  elseif code < 0x800 then
+    return char(0xC0 + math.floor(code / 0x40), 0x80 + code % 0x40)
+  elseif code < 0x10000 then
+    return char(0xE0 + math.floor(code / 0x1000), 0x80 + math.floor(code / 0x40) % 0x40, 0x80 + code % 0x40)
+  end
+  return char(0xF0 + math.floor(code / 0x40000), 0x80 + math.floor(code / 0x1000) % 0x40,
+    0x80 + math.floor(code / 0x40) % 0x40, 0x80 + code % 0x40)
+end
+
+local SIMPLE = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
+
+--- Undoes the escapes of a JSON string.
+-- @param raw  what stands between the quotes, already known to be valid JSON
+-- @return string (UTF-8), or nil and `lone_surrogate`
+function _M.unescape(raw)
+  local out, count, from = {}, 0, 1
+  local at = find(raw, '\\', 1, true)
+  while at do
+    local letter = sub(raw, at + 1, at + 1)
+    local value, after = SIMPLE[letter], at + 2
+    if not value then
+      local code = tonumber(sub(raw, at + 2, at + 5), 16)
+      after = at + 6
+      if code >= 0xD800 and code <= 0xDFFF then
+        local low = sub(raw, after, after + 1) == '\\u' and tonumber(sub(raw, after + 2, after + 5), 16) or 0
+        if code > 0xDBFF or low < 0xDC00 or low > 0xDFFF then
+          return nil, 'lone_surrogate'
+        end
+        code = 0x10000 + (code - 0xD800) * 0x400 + (low - 0xDC00)
+        after = after + 6
+      end
+      value = utf8_char(code)
+    end
+    out[count + 1] = sub(raw, from, at - 1)
+    out[count + 2] = value
+    count = count + 2
+    from = after
+    at = find(raw, '\\', after, true)
+  end
+  out[count + 1] = sub(raw, from)
+  return table.concat(out)
 end
 
 return _M
