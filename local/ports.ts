@@ -1,0 +1,59 @@
+import { createServer } from 'node:net';
+
+import { UserError } from './user-error';
+
+/**
+ * Makes sure that a port can be listened on, by listening on it for a moment.
+ *
+ * @param host - an address of this machine
+ * @param port - 1 to 65535
+ * @throws UserError that names the port and the way out
+ */
+export async function assertPortFree(host: string, port: number): Promise<void> {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new UserError(`port ${port} is not a port: choose one from 1 to 65535 with --port`);
+  }
+  try {
+    await listenOnce(host, port);
+  } catch (error) {
+    throw new UserError(reason(host, port, error as NodeJS.ErrnoException), { cause: error });
+  }
+}
+
+/**
+ * A port that was free a moment ago. Somebody else may take it before it is used: whoever starts a server on it must be
+ * ready to try again.
+ *
+ * @param host - @default '127.0.0.1'
+ */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  return listenOnce(host, 0);
+}
+
+function reason(host: string, port: number, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `port ${port} on ${host} is in use: stop what listens there, or choose another port with --port`;
+    case 'EACCES':
+      return `port ${port} on ${host} may not be used without root: choose a port above 1023 with --port`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `port ${port} cannot be used: ${host} is not an address of this machine`;
+    default:
+      return `port ${port} on ${host} cannot be used (${error.code ?? error.message}): choose another with --port`;
+  }
+}
+
+function listenOnce(host: string, port: number): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', fail);
+    server.listen({ host, port, exclusive: true }, () => {
+      const address = server.address();
+      server.close(() => {
+        if (address === null || typeof address === 'string') fail(new Error('a TCP server without a TCP address'));
+        else done(address.port);
+      });
+    });
+  });
+}
