@@ -34,8 +34,15 @@ export function waitForLeave(ex: Exchange): Promise<never> {
   });
 }
 
+/** Waits until what was written is with the kernel: Node holds a tick's writes together, and a destroyed socket drops them. */
+async function handedOver(ex: Exchange): Promise<void> {
+  do await pause(ex, 1);
+  while (ex.req.socket.writableLength > 0);
+}
+
 /** Ends the connection as a script asked. */
 export async function cutNow(ex: Exchange, reset: boolean): Promise<never> {
+  if (ex.res.headersSent) await handedOver(ex);
   // A peer's kernel throws away what it has not read when a RST comes: give what was written a moment to be read.
   if (reset && ex.res.headersSent) await pause(ex, 50);
   ex.cut = true;
@@ -121,10 +128,13 @@ export async function deliver(ex: Exchange, answer: Answer): Promise<void> {
   if (ex.gone.aborted) throw new ClientGone();
   ex.record.status = answer.status;
   ex.res.writeHead(answer.status, finalHeaders(ex, answer));
-  ex.res.flushHeaders();
+  // A plain body goes in one packet with its headers; where time or a cut may come between, the headers go first.
+  const plain = 'content-length' in answer.headers && cut === undefined && silence === undefined;
+  if (!plain) ex.res.flushHeaders();
   const early = async (sent: number): Promise<void> => {
-    if (cut?.afterEvents === sent || cut?.afterBytes === ex.record.sentBytes) await cutNow(ex, cut.reset ?? false);
+    // In this order, so that a script can say: silent after event 3, then gone.
     if (silence?.afterEvents === sent) await keepSilent(ex, silence.ms, silence.pingEveryMs);
+    if (cut?.afterEvents === sent || cut?.afterBytes === ex.record.sentBytes) await cutNow(ex, cut.reset ?? false);
   };
   let number = 0;
   await early(0);
