@@ -30,6 +30,8 @@ export type Environment = Omit<ParsedEnvironment, 'timeouts' | 'breaker'> & {
 
 /** Silence that is borne by default in a class that may think for long: the SDKs' own 10 minutes and half as much again. */
 const LONG_READ_SECONDS = 900;
+/** Between two steps of the ladder: enough that an outer hop's clock, started a little earlier, does not win. */
+const STEP_SECONDS = 15;
 /** Default of the breaker's deadline for a stream's first byte, in seconds. */
 const STREAM_FIRST_BYTE_SECONDS = 120;
 
@@ -41,13 +43,13 @@ export function derive(name: string, parsed: ParsedEnvironment): Environment {
   const readSeconds: Record<RouteClass, number> = {
     generate,
     count: read.count ?? Math.min(generate, 60),
-    models: read.models ?? Math.min(generate, 30),
+    models: read.models ?? Math.min(generate, modelsReadSeconds(parsed)),
     batches: read.batches ?? generate,
     files: read.files ?? generate,
     other: read.other ?? generate,
   };
   const longestRead = Math.max(...ROUTE_CLASSES.map((routeClass) => readSeconds[routeClass]));
-  const loadBalancerIdleSeconds = given.loadBalancerIdleSeconds ?? longestRead + 30;
+  const { sendSeconds, loadBalancerIdleSeconds } = clientLadder(longestRead, given);
   return {
     ...parsed,
     name,
@@ -65,12 +67,32 @@ export function derive(name: string, parsed: ParsedEnvironment): Environment {
       client: {
         headerSeconds: given.client.headerSeconds,
         bodySeconds: given.client.bodySeconds,
-        sendSeconds: given.client.sendSeconds ?? longestRead + 15,
-        keepaliveSeconds: given.client.keepaliveSeconds ?? loadBalancerIdleSeconds + 15,
+        sendSeconds,
+        keepaliveSeconds: given.client.keepaliveSeconds ?? loadBalancerIdleSeconds + STEP_SECONDS,
       },
       loadBalancerIdleSeconds,
       drainSeconds: given.drainSeconds ?? given.maxStreamSeconds,
       edgeReadSeconds: given.edgeReadSeconds,
     },
   };
+}
+
+/** The steps above the longest read. Where one of them is given, the other is fitted to it. */
+function clientLadder(
+  longestRead: number,
+  given: ParsedEnvironment['timeouts'],
+): { sendSeconds: number; loadBalancerIdleSeconds: number } {
+  const { loadBalancerIdleSeconds: idle } = given;
+  const sendSeconds =
+    given.client.sendSeconds ??
+    (idle === undefined ? longestRead + STEP_SECONDS : Math.max(1, Math.min(longestRead + STEP_SECONDS, idle - 1)));
+  return {
+    sendSeconds,
+    loadBalancerIdleSeconds: idle ?? Math.max(longestRead + STEP_SECONDS, sendSeconds) + STEP_SECONDS,
+  };
+}
+
+/** Lists of models are short: 30 s, or what CloudFront leaves where it is in front. */
+function modelsReadSeconds({ edge, timeouts }: ParsedEnvironment): number {
+  return edge.enabled ? Math.min(30, timeouts.edgeReadSeconds - 1) : 30;
 }

@@ -3,7 +3,7 @@ import { derive, type Environment } from './derive';
 import { ConfigError } from './errors';
 import { explain } from './explain';
 import { LADDER, type Rule } from './ladder';
-import { deepMerge } from './paths';
+import { deepMerge, isPlainObject } from './paths';
 import { environmentSchema, type EnvironmentInput } from './schema';
 
 /** What causeway.config.ts exports. */
@@ -22,7 +22,7 @@ export function defineConfig(config: CausewayConfig): CausewayConfig {
 const configShape = z.strictObject({
   common: z.looseObject({}).optional(),
   environments: z.record(
-    z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'an environment is named with a-z, 0-9 and hyphens'),
+    z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 of a-z, 0-9 and hyphens, a letter first'),
     z.looseObject({}),
   ),
 });
@@ -33,16 +33,16 @@ const configShape = z.strictObject({
  * @throws ConfigError where the exported value is no config at all.
  */
 export function environmentNames(config: unknown, source = 'causeway.config.ts'): string[] {
-  const shape = configShape.safeParse(config);
-  if (!shape.success) {
-    throw new ConfigError(
-      source,
-      shape.error.issues.map((issue) => ({
-        field: issue.path.map(String).join('.'),
-        message: `${issue.message}; it must export defineConfig({ common, environments })`,
-      })),
-    );
+  if (!isPlainObject(config)) {
+    throw new ConfigError(source, [
+      {
+        field: '',
+        message: 'must say `export default defineConfig({ environments: { … } })`; it exports no such object',
+      },
+    ]);
   }
+  const shape = configShape.safeParse(config);
+  if (!shape.success) throw new ConfigError(source, explain(shape.error.issues, config, configShape));
   return [...new Set(['local', ...Object.keys(shape.data.environments)])];
 }
 
@@ -67,7 +67,7 @@ export function resolveEnvironment(
   const where = `${source}, environment "${name}"`;
   const input = deepMerge(config.common ?? {}, config.environments[name] ?? {});
   const parsed = environmentSchema.safeParse(input);
-  if (!parsed.success) throw new ConfigError(where, explain(parsed.error.issues, input));
+  if (!parsed.success) throw new ConfigError(where, explain(parsed.error.issues, input, environmentSchema));
   const environment = derive(name, parsed.data);
   const problems = [...LADDER, ...rules].flatMap((rule) => rule(environment));
   if (problems.length > 0) throw new ConfigError(where, problems);

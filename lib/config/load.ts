@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { environmentNames, type CausewayConfig } from './environment';
 import { ConfigError } from './errors';
@@ -9,9 +9,12 @@ import { ConfigError } from './errors';
  * @throws ConfigError where the file is missing, does not compile, or exports no config.
  */
 export function loadConfig(file: string): CausewayConfig {
-  const path = resolve(file);
-  const source = basename(path);
-  if (!existsSync(path)) throw new ConfigError(source, [{ field: '', message: `there is no file ${file}` }]);
+  const source = basename(resolve(file));
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
+    throw new ConfigError(source, [{ field: '', message: `there is no file ${file}` }]);
+  }
+  // Modules are kept under the path that links lead to: a config may be one, as mounted volumes are.
+  const path = realpathSync(file);
   let exported: unknown;
   try {
     // Without this a watcher would be handed the first version for ever.
@@ -22,10 +25,18 @@ export function loadConfig(file: string): CausewayConfig {
     const loaded = require(path) as { default?: unknown };
     exported = loaded.default;
   } catch (error) {
-    const message =
-      error instanceof Error ? (error.message.split('\n').find((text) => text.trim() !== '') ?? '') : String(error);
-    throw new ConfigError(source, [{ field: '', message: `does not load: ${message}` }]);
+    throw new ConfigError(source, [{ field: '', message: `does not load: ${reason(error)}` }]);
   }
   environmentNames(exported, source);
   return exported as CausewayConfig;
+}
+
+/** The one line of a failure that says what is wrong. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const lines = error.message.split('\n').filter((line) => line.trim() !== '');
+  // A compiler's first line only counts its errors; the ones below say where and what: `/path/file.ts:2:39: ERROR: …`.
+  const compiler = lines.map((line) => /:(\d+):(\d+): ERROR: (.*)$/.exec(line)).find((match) => match !== null);
+  if (compiler) return `line ${compiler[1] ?? ''}, column ${compiler[2] ?? ''}: ${compiler[3] ?? ''}`;
+  return lines[0] ?? error.name;
 }

@@ -123,5 +123,5 @@ export const observability = z.strictObject({
     .union([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731].map((days) => z.literal(days)))
     .default(30),
   /** Addresses that receive alarms. @default [] */
-  alarmEmails: z.array(z.email()).default([]),
+  alarmEmails: z.array(z.email('must be an e-mail address')).default([]),
 });

@@ -116,7 +116,7 @@ const readSeconds = z
     generate: seconds(1, 3900).optional(),
     /** @default 60 */
     count: seconds(1, 3900).optional(),
-    /** @default 30 */
+    /** @default 30, or what `edgeReadSeconds` leaves where the edge is enabled */
     models: seconds(1, 3900).optional(),
     /** @default - as generate */
     batches: seconds(1, 3900).optional(),
@@ -146,18 +146,18 @@ export const timeouts = z.strictObject({
       headerSeconds: seconds(1, 300).default(15),
       /** Between two reads of a client's body. @default 30 */
       bodySeconds: seconds(1, 300).default(30),
-      /** Between two writes to a client. @default - the longest upstream read + 15 */
+      /** Between two writes to a client. @default - the longest upstream read + 15, below the load balancer's if that is given */
       sendSeconds: seconds(1, 3950).optional(),
       /** For which an idle client connection stays open: longer than the load balancer's idle timeout. @default - that + 15 */
       keepaliveSeconds: seconds(1, 4300).optional(),
     })
     .prefault({}),
-  /** Idle timeout of the load balancer (ALB: 1–4000 s). @default - the longest upstream read + 30 */
+  /** Idle timeout of the load balancer (ALB: 1–4000 s). @default - client.sendSeconds, or the longest read + 15, and 15 more */
   loadBalancerIdleSeconds: seconds(1, 4000).optional(),
   /** Deregistration delay of the targets (ALB: 0–3600 s). @default - maxStreamSeconds */
   drainSeconds: seconds(0, 3600).optional(),
-  /** Origin read timeout of CloudFront, where it is used (1–120 s). @default 60 */
-  edgeReadSeconds: seconds(1, 120).default(60),
+  /** Origin read timeout of CloudFront, where it is used: at most 120 s, and 2 s to leave room for a read. @default 60 */
+  edgeReadSeconds: seconds(2, 120).default(60),
 });
 
 /** The largest request body by route class, in bytes. The defaults are the API's own limits. */
