@@ -1,0 +1,21 @@
+--- Usage metering of an answer, as its bytes pass.
+--
+-- What it is for: token metrics and budgets. A meter looks at a copy of the bytes; it never holds or changes them.
+-- Units: tokens. Shapes: both meters have `:feed(chunk)` and `:finish(aborted) -> result`; for the result see
+-- `usage_state`.
+
+local usage_json = require 'causeway.core.usage_json'
+local usage_sse = require 'causeway.core.usage_sse'
+
+local _M = {}
+
+--- A meter for one JSON document.
+-- @param max_bytes  largest answer that is read; default 16 MiB
+-- @return meter
+_M.json = usage_json.new
+
+--- A meter for a stream of server-sent events.
+-- @return meter
+_M.sse = usage_sse.new
+
+return _M
