@@ -1,0 +1,106 @@
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { RegionalDns } from '../../lib/constructs/regional-dns';
+import { GlobalStack } from '../../lib/stacks/global-stack';
+import { deployable } from './support/environment';
+import { GatewayShell } from './support/gateway-shell';
+import { Route53Simulator, type Outage } from './support/route53';
+
+const PUBLIC_NAME = 'claude.example.com.';
+const REGIONS = ['eu-central-1', 'ap-northeast-1', 'us-east-1'];
+const PINNED = { DE: 'eu-central-1' };
+const MAPPED = { JP: 'ap-northeast-1', KR: 'ap-northeast-1', CA: 'us-east-1' };
+
+const environment = deployable({
+  routing: {
+    countries: {
+      ...Object.fromEntries(Object.entries(MAPPED).map(([code, region]) => [code, { region }])),
+      ...Object.fromEntries(Object.entries(PINNED).map(([code, region]) => [code, { region, pinned: true }])),
+    },
+  },
+});
+
+function deploy(): Route53Simulator {
+  const app = new App();
+  const gateways = environment.regions.map((region) => {
+    const stack = new GatewayShell(environment, region, app);
+    new RegionalDns(stack, 'Dns', {
+      environment,
+      region,
+      loadBalancer: stack.loadBalancer,
+      hostedZone: stack.hostedZone,
+    });
+    return stack;
+  });
+  const global = new GlobalStack(app, 'Global', { environment, env: { region: 'us-east-1' } });
+  return new Route53Simulator(
+    [...gateways, global].map((stack) => ({ region: stack.region, template: Template.fromStack(stack).toJSON() })),
+  );
+}
+
+/** The ways in which a region can be gone. */
+const outages = (...regions: string[]): Outage[] => [
+  { loadBalancers: regions },
+  { healthChecks: regions },
+  { loadBalancers: regions, healthChecks: regions },
+];
+
+const rotations = REGIONS.map((_, index) => [...REGIONS.slice(index), ...REGIONS.slice(0, index)]);
+
+describe.each(['A', 'AAAA'])('from the public name to a load balancer (%s)', (type) => {
+  const dns = deploy();
+  const ask = (country: string, nearest: readonly string[], outage?: Outage): string =>
+    dns.resolve(PUBLIC_NAME, type, { country, nearest }, outage);
+
+  test('no name mixes routing policies', () => {
+    expect(Object.fromEntries(dns.names(type).map((name) => [name, dns.policies(name, type)]))).toEqual({
+      [PUBLIC_NAME]: ['geolocation'],
+      'latency.claude.example.com.': ['latency'],
+      ...Object.fromEntries(REGIONS.map((region) => [`${region}.claude.example.com.`, ['weighted']])),
+    });
+  });
+
+  test.each(Object.entries({ ...MAPPED, ...PINNED }))('%s reaches %s wherever it is', (country, region) => {
+    for (const nearest of rotations) expect(ask(country, nearest)).toBe(region);
+  });
+
+  test('everybody else, and whom Route 53 cannot place, reaches the nearest region', () => {
+    for (const country of ['FR', 'ZZ']) for (const nearest of rotations) expect(ask(country, nearest)).toBe(nearest[0]);
+  });
+
+  test.each(REGIONS)('with %s unhealthy, whoever is not pinned to it reaches the nearest other region', (gone) => {
+    for (const outage of outages(gone)) {
+      for (const nearest of rotations) {
+        const left = nearest.filter((region) => region !== gone)[0];
+        for (const [country, region] of Object.entries(MAPPED)) {
+          expect(ask(country, nearest, outage)).toBe(region === gone ? left : region);
+        }
+        for (const [country, region] of Object.entries(PINNED)) expect(ask(country, nearest, outage)).toBe(region);
+        expect(ask('FR', nearest, outage)).toBe(left);
+      }
+    }
+  });
+
+  test.each(REGIONS)('with only %s healthy, everybody who is not pinned elsewhere reaches it', (left) => {
+    for (const outage of outages(...REGIONS.filter((region) => region !== left))) {
+      for (const country of [...Object.keys(MAPPED), 'FR']) expect(ask(country, REGIONS, outage)).toBe(left);
+    }
+  });
+
+  test('with every region unhealthy, everybody is answered as if all were healthy', () => {
+    for (const outage of outages(...REGIONS)) {
+      for (const [country, region] of Object.entries({ ...MAPPED, ...PINNED })) {
+        expect(ask(country, REGIONS, outage)).toBe(region);
+      }
+      expect(ask('FR', REGIONS, outage)).toBe(REGIONS[0]);
+    }
+  });
+
+  test.each(REGIONS)('%s stays reachable by its own name while unhealthy, so that its recovery is seen', (region) => {
+    for (const outage of outages(region)) {
+      expect(dns.resolve(`${region}.claude.example.com.`, type, { country: 'FR', nearest: REGIONS }, outage)).toBe(
+        region,
+      );
+    }
+  });
+});
