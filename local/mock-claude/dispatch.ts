@@ -89,7 +89,7 @@ function* fillerUnits(bytes: number): Generator<Unit> {
 }
 
 /** The answer that a script gives by itself, whatever the route; undefined where the route is to answer. */
-function scriptedAnswer(ex: Exchange, found: Found): Answer | undefined {
+function scriptedAnswer(ex: Exchange): Answer | undefined {
   const { body, bodyBase64, errorType, sizeBytes } = ex.script;
   const status = ex.script.status ?? (errorType === undefined ? undefined : statusOfType(errorType));
   if (body !== undefined || bodyBase64 !== undefined) {
@@ -103,8 +103,8 @@ function scriptedAnswer(ex: Exchange, found: Found): Answer | undefined {
     return errorAnswer(ex, new ApiError(status, ex.script.message ?? messageOfType(type), type));
   }
   if (status !== undefined && (status === 204 || status >= 300)) return { status, headers: {}, units: [] };
-  const makesOwn = found.kind === 'route' && found.route.pattern.test('/v1/messages');
-  if (sizeBytes !== undefined && !makesOwn) {
+  // A message makes its own filler, inside its text.
+  if (sizeBytes !== undefined && ex.path !== '/v1/messages') {
     const headers = { 'content-type': 'application/octet-stream', 'content-length': sizeBytes };
     return { status: status ?? 200, headers, units: fillerUnits(sizeBytes) };
   }
@@ -113,7 +113,7 @@ function scriptedAnswer(ex: Exchange, found: Found): Answer | undefined {
 
 async function answerOf(ex: Exchange, found: Found, problem: BodyProblem): Promise<Answer> {
   if (found.kind !== 'route' || !found.route.open) checkCaller(ex);
-  const scripted = scriptedAnswer(ex, found);
+  const scripted = scriptedAnswer(ex);
   if (scripted !== undefined) return scripted;
   if (found.kind === 'wrong-method') throw new ApiError(405, 'Method Not Allowed');
   if (found.kind === 'unknown') throw new ApiError(404, `Not found: ${ex.path}`);

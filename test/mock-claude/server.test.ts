@@ -241,6 +241,7 @@ describe('a large upload', () => {
     const socket = net.connect(mock.port, mock.host);
     socket.setNoDelay(true);
     const answer: Buffer[] = [];
+    const closed = once(socket, 'close');
     socket.on('data', (bytes) => answer.push(bytes));
     socket.write(
       `POST /v1/files HTTP/1.1\r\nHost: x\r\nx-api-key: a\r\nanthropic-version: 1\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
@@ -249,7 +250,7 @@ describe('a large upload', () => {
       socket.write(letter);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    await once(socket, 'close');
+    await closed;
     expect(Buffer.concat(answer).toString()).toContain(`"size_bytes":${'a\r\n--y\r\n'.length}`);
   });
 });
