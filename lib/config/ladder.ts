@@ -6,7 +6,7 @@ import { ROUTE_CLASSES, type RouteClass } from './schema';
 export type Rule = (environment: Environment) => ConfigProblem[];
 
 /** The API's own limits of a request's body, in bytes (docs.claude.com: api/errors, "request size limits"). */
-export const API_BODY_LIMITS: Readonly<Partial<Record<RouteClass, number>>> = {
+const API_BODY_LIMITS: Readonly<Partial<Record<RouteClass, number>>> = {
   generate: 32 * 1024 * 1024,
   count: 32 * 1024 * 1024,
   batches: 256 * 1024 * 1024,
@@ -83,7 +83,7 @@ export const timeoutsNest: Rule = ({ timeouts, edge, breaker }) => {
 };
 
 /** Sizes nest: what the API would accept is never refused on the way to it. */
-export const sizesNest: Rule = ({ bodies }) =>
+const sizesNest: Rule = ({ bodies }) =>
   ROUTE_CLASSES.flatMap((routeClass) => {
     const limit = API_BODY_LIMITS[routeClass];
     return limit !== undefined && bodies[routeClass] < limit
@@ -97,7 +97,7 @@ export const sizesNest: Rule = ({ bodies }) =>
   });
 
 /** TTLs nest, and nothing outlives a revocation. */
-export const ttlsNest: Rule = ({ cache, auth, edge }) => {
+const ttlsNest: Rule = ({ cache, auth, edge }) => {
   const { clientSeconds, edgeSeconds, proxySeconds, sharedSeconds, outageSeconds } = cache.ttl;
   const ladder: [string, number][] = [
     ['clientSeconds', clientSeconds],
@@ -140,7 +140,7 @@ export const ttlsNest: Rule = ({ cache, auth, edge }) => {
 };
 
 /** Limits add up: what is promised to consumers fits into the organisation's quota and over the regions. */
-export const limitsAddUp: Rule = ({ consumers, quota, regions }) => {
+const limitsAddUp: Rule = ({ consumers, quota, regions }) => {
   const problems: ConfigProblem[] = [];
   const names = new Set(regions.map(({ region }) => region));
   const seen = new Set<string>();
@@ -180,7 +180,7 @@ export const limitsAddUp: Rule = ({ consumers, quota, regions }) => {
 };
 
 /** Names that other parts refer to stand once. */
-export const namesAreUnique: Rule = ({ upstreams, regions }) => [
+const namesAreUnique: Rule = ({ upstreams, regions }) => [
   ...repeated(upstreams.map(({ id }) => id)).map((id) =>
     problem('upstreams', `hold "${id}" twice; each id may stand once`),
   ),
@@ -190,7 +190,7 @@ export const namesAreUnique: Rule = ({ upstreams, regions }) => [
 ];
 
 /** The first upstream serves whatever no later one is asked for. */
-export const upstreamsCoverRoutes: Rule = ({ upstreams }) =>
+const upstreamsCoverRoutes: Rule = ({ upstreams }) =>
   ROUTE_CLASSES.filter(
     (routeClass) =>
       !upstreams.some(({ routeClasses }) => routeClasses === undefined || routeClasses.includes(routeClass)),

@@ -33,7 +33,7 @@ export const auth = z.strictObject({
 });
 
 /** A guaranteed share of the organisation's quota. */
-export const reservation = z.strictObject({
+const reservation = z.strictObject({
   /** The consumer's id in the registry. */
   consumer: identifier,
   /** Guaranteed requests per second over all regions. */
