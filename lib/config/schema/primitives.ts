@@ -53,5 +53,7 @@ export const countryCode = z.string().regex(/^[A-Z]{2}$/, 'must be an ISO 3166-1
 /** The name of an HTTP header, lower case. */
 export const headerName = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must be a lower-case HTTP header name');
 
-/** The value of an HTTP header: visible ASCII, so that it can break neither nginx.conf nor a request. */
-export const headerValue = z.string().regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'must be visible ASCII');
+/** The value of an HTTP header: visible ASCII, without what nginx would read as a variable. */
+export const headerValue = z
+  .string()
+  .regex(/^(?!.*\$)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'must be visible ASCII without a dollar sign');

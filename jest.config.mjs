@@ -1,6 +1,5 @@
-import type { Config } from 'jest';
-
-const config: Config = {
+/** @type {import('jest').Config} */
+export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
@@ -10,5 +9,3 @@ const config: Config = {
   // Real processes (nginx, Redis, the mock) start in these tests: generous, and never what a test asserts.
   testTimeout: 60_000,
 };
-
-export default config;

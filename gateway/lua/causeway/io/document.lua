@@ -1,0 +1,75 @@
+--- Keeps a parsed document up to date from its source: a good change replaces it, a broken one is reported once and the
+-- last good one stays.
+
+local log = require('causeway.io.log')
+local source = require('causeway.io.source')
+
+local M = {}
+M.__index = M
+
+--- A document to be kept.
+-- @tparam string name how messages call it
+-- @tparam string address where it is read from, see io/source
+-- @tparam function parse text -> value | nil, message; the message must hold no secret
+function M.new(name, address, parse)
+  return setmetatable({
+    name = name,
+    address = address,
+    parse = parse,
+    --- The last good value; nil before the first.
+    value = nil,
+    --- When the value was last seen to be what the source holds, as ngx.now.
+    confirmed_at = nil,
+    --- Broken documents seen so far.
+    refused = 0,
+    text = nil,
+    broken_text = nil,
+    reported = nil,
+  }, M)
+end
+
+function M:report(message)
+  if self.reported ~= message then
+    self.reported = message
+    log.once('warn', self.name .. ' refused: ' .. message .. (self.value and '; the last good one serves on' or ''))
+  end
+end
+
+--- Reads the source and takes over what it holds, if it has changed and is good. Never raises.
+-- @treturn boolean whether a value is there
+function M:refresh()
+  local text, read_error = source.read(self.address)
+  if not text then
+    if self.broken_text ~= false then
+      self.broken_text = false
+      self.refused = self.refused + 1
+    end
+    self:report(read_error)
+    return self.value ~= nil
+  end
+  if text == self.text then
+    self.confirmed_at = ngx.now()
+    self.broken_text = nil
+    self.reported = nil
+    return true
+  end
+  if text == self.broken_text then
+    return self.value ~= nil
+  end
+  local value, message = self.parse(text)
+  if value == nil then
+    self.broken_text = text
+    self.refused = self.refused + 1
+    self:report(message)
+    return self.value ~= nil
+  end
+  local first = self.value == nil
+  self.text, self.value, self.broken_text, self.reported = text, value, nil, nil
+  self.confirmed_at = ngx.now()
+  if not first then
+    log.once('notice', self.name .. ' reloaded')
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,59 @@
+--- What is known of a request, from its first phase to its log line. `ngx.ctx` is lost on every internal redirect (own
+-- errors, later upstreams); an nginx variable is not, so it holds the key under which the context is found again.
+
+local M = {}
+
+-- key -> context, for requests in flight
+local inflight = {}
+local next_key = 0
+
+--- How many requests and streams of this worker are in flight.
+M.active = { requests = 0, streams = 0 }
+
+--- Begins a request's context. Fields: `id` (the gateway's own request id: nginx's random 128 bits in the API's form),
+-- `started` (monotonic ms), and what later phases add.
+function M.begin(started)
+  next_key = next_key + 1
+  -- Read once: nginx makes a new value each time.
+  local context = { key = next_key, id = 'req_' .. ngx.var.request_id, started = started }
+  inflight[next_key] = context
+  ngx.var.causeway_key = next_key
+  ngx.ctx.causeway = context
+  M.active.requests = M.active.requests + 1
+  return context
+end
+
+--- The context of the current request; nil where it was refused before the access phase.
+function M.get()
+  local context = ngx.ctx.causeway
+  if context then
+    return context
+  end
+  local key = tonumber(ngx.var.causeway_key)
+  context = key and inflight[key]
+  if context then
+    ngx.ctx.causeway = context
+  end
+  return context
+end
+
+--- Marks the request as a stream, once its answer says so.
+function M.mark_stream(context)
+  if not context.stream then
+    context.stream = true
+    M.active.streams = M.active.streams + 1
+  end
+end
+
+--- Ends a request's context: its last phase has run.
+function M.finish(context)
+  if inflight[context.key] then
+    inflight[context.key] = nil
+    M.active.requests = M.active.requests - 1
+    if context.stream then
+      M.active.streams = M.active.streams - 1
+    end
+  end
+end
+
+return M

@@ -1,0 +1,30 @@
+--- Looks at the answer's head: is it a stream, does it carry usage.
+
+local context = require('causeway.phase.context')
+local usage = require('causeway.core.usage')
+
+local M = {}
+
+function M.run()
+  local request = context.get()
+  if not request or request.refusal then
+    return
+  end
+  local content_type = ngx.header['content-type']
+  if type(content_type) ~= 'string' then
+    return
+  end
+  local is_stream = content_type:find('text/event-stream', 1, true) == 1
+  if is_stream then
+    context.mark_stream(request)
+  end
+  if ngx.var.causeway_route_class == 'generate' and ngx.status == 200 then
+    if is_stream then
+      request.usage = usage.sse()
+    elseif content_type:find('application/json', 1, true) == 1 then
+      request.usage = usage.json()
+    end
+  end
+end
+
+return M

@@ -1,0 +1,52 @@
+--- `/healthz`: the process serves. `/readyz`: traffic should come here.
+
+local cjson = require('cjson.safe')
+local documents = require('causeway.io.documents')
+local dns = require('causeway.io.dns')
+local settings = require('causeway.settings')
+
+local M = {}
+
+--- What is missing before traffic may come; empty when ready.
+-- @treturn {string,...}
+function M.missing()
+  local missing = {}
+  for _, upstream in ipairs(settings.upstreams) do
+    if not dns.addresses(upstream.id) then
+      missing[#missing + 1] = 'dns:' .. upstream.id
+    end
+  end
+  for _, document in ipairs(documents.all()) do
+    if document.value == nil then
+      missing[#missing + 1] = document.name
+    end
+  end
+  if ngx.worker.exiting() then
+    missing[#missing + 1] = 'stopping'
+  end
+  return missing
+end
+
+local function answer(status, body)
+  local text = cjson.encode(body)
+  ngx.status = status
+  ngx.header['content-type'] = 'application/json'
+  ngx.header['content-length'] = #text
+  ngx.header['cache-control'] = 'no-store'
+  ngx.print(text)
+  return ngx.exit(ngx.HTTP_OK)
+end
+
+function M.healthz()
+  return answer(200, { status = 'ok' })
+end
+
+function M.readyz()
+  local missing = M.missing()
+  if #missing == 0 then
+    return answer(200, { status = 'ready' })
+  end
+  return answer(503, { status = 'not ready', missing = missing })
+end
+
+return M

@@ -1,0 +1,29 @@
+--- Before the workers are forked: settings, every module (so that workers share their code), and the certificate, which
+-- nginx must not start with if it is a bad one.
+
+local settings = require('causeway.settings')
+
+local M = {}
+
+function M.run(settings_path)
+  settings.load(settings_path)
+  require('causeway.io.dns').init(settings.resolvers)
+  require('causeway.io.documents').init()
+  require('causeway.io.certificate').init(settings.certificate)
+  for _, phase in ipairs({
+    'access',
+    'balancer',
+    'body_filter',
+    'certificate',
+    'header_filter',
+    'health',
+    'init_worker',
+    'log',
+    'own_error',
+    'probe',
+  }) do
+    require('causeway.phase.' .. phase)
+  end
+end
+
+return M

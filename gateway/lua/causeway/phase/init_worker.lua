@@ -1,0 +1,22 @@
+--- Starts what each worker keeps up to date by timer.
+
+local certificate = require('causeway.io.certificate')
+local dns = require('causeway.io.dns')
+local documents = require('causeway.io.documents')
+local gauges = require('causeway.io.gauges')
+local settings = require('causeway.settings')
+
+local M = {}
+
+function M.run()
+  -- The cache helper and the loader have no requests: they run no timers.
+  if not ngx.worker.id() then
+    return
+  end
+  dns.start(settings.upstreams)
+  documents.start()
+  certificate.start()
+  gauges.start()
+end
+
+return M

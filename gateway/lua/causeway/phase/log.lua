@@ -1,0 +1,215 @@
+--- The last phase: what the request was and cost becomes one line of metrics and access record.
+
+local clock = require('causeway.io.clock')
+local context = require('causeway.phase.context')
+local emf = require('causeway.core.emf')
+local metrics_catalogue = require('causeway.core.metrics')
+local scan = require('causeway.core.scan')
+local settings = require('causeway.settings')
+
+local M = {}
+
+local HEALTH = { ['/healthz'] = true, ['/readyz'] = true }
+-- The status with which nginx says that the client left before the answer.
+local CLIENT_LEFT = 499
+
+-- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`: the last one is what was answered.
+local function last_number(text)
+  return text and tonumber(text:match('([%d%.]+)%s*$'))
+end
+
+local function sum_numbers(text)
+  if not text then
+    return nil
+  end
+  local sum
+  for number in text:gmatch('[%d%.]+') do
+    sum = (sum or 0) + tonumber(number)
+  end
+  return sum
+end
+
+local function last_word(text)
+  local word = text and text:match('([^%s,]+)%s*$')
+  return word ~= '-' and word or nil
+end
+
+local function milliseconds(seconds)
+  return seconds and seconds * 1000
+end
+
+local function present(text)
+  if text and text ~= '' then
+    return text
+  end
+end
+
+-- An answer that is no success does not name its model: the request does.
+local function requested_model()
+  local body = ngx.req.get_body_data()
+  return body and (scan.model_and_stream(body))
+end
+
+local function rfc3339(seconds)
+  local whole = math.floor(seconds)
+  return os.date('!%Y-%m-%dT%H:%M:%S', whole) .. string.format('.%03dZ', math.floor((seconds - whole) * 1000))
+end
+
+-- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
+local function left_midway(request, var, status)
+  if status == CLIENT_LEFT then
+    return true
+  end
+  return var.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil
+end
+
+-- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
+local function gateway_ms(request, upstream_seconds)
+  local spent = clock.monotonic_ms() - request.started
+  if request.balanced then
+    spent = spent - (request.balanced - (request.passed or request.started))
+    if upstream_seconds then
+      spent = spent - upstream_seconds * 1000
+    end
+  end
+  return math.max(0, spent)
+end
+
+local function usage_of(request, aborted)
+  local reader = request.usage
+  if not reader then
+    return nil
+  end
+  return reader:finish(aborted or not request.whole)
+end
+
+local function add_usage(metrics, properties, usage)
+  metrics.InputTokens, properties.inputTokens = usage.input, usage.input
+  metrics.OutputTokens, properties.outputTokens = usage.output, usage.output
+  metrics.CacheReadInputTokens, properties.cacheReadInputTokens = usage.cache_read, usage.cache_read
+  metrics.CacheWrite5mInputTokens, properties.cacheWrite5mInputTokens = usage.cache_write_5m, usage.cache_write_5m
+  metrics.CacheWrite1hInputTokens, properties.cacheWrite1hInputTokens = usage.cache_write_1h, usage.cache_write_1h
+  if usage.estimated then
+    metrics.EstimatedUsage = 1
+    properties.usageEstimated = true
+  end
+  if usage.in_band_error then
+    metrics.InBandErrors = 1
+    properties.inBandError = usage.in_band_error
+    if usage.in_band_error == 'overloaded_error' then
+      metrics.UpstreamOverloads = 1
+    end
+  end
+end
+
+local function add_upstream(metrics, properties, request, var)
+  local status = tonumber(last_word(var.upstream_status))
+  properties.Upstream = present(var.causeway_upstream)
+  properties.upstream = properties.Upstream
+  properties.upstreamAddress = last_word(var.upstream_addr)
+  properties.upstreamRequestId = present(var.upstream_http_request_id)
+  metrics.UpstreamConnectTime = milliseconds(last_number(var.upstream_connect_time))
+  properties.connectMs = metrics.UpstreamConnectTime
+  metrics.TimeToFirstByte = milliseconds(last_number(var.upstream_header_time))
+  properties.ttfbMs = metrics.TimeToFirstByte
+  if request.stream then
+    metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
+  end
+  if not status then
+    return nil
+  end
+  properties.upstreamStatus = status
+  if status >= 500 then
+    metrics.UpstreamErrors5xx = 1
+  end
+  if status == 529 then
+    metrics.UpstreamOverloads = 1
+  elseif status == 429 then
+    metrics.UpstreamRateLimited = 1
+  end
+  return status
+end
+
+local function build(request, var)
+  local status = ngx.status
+  local bytes_sent, request_bytes = tonumber(var.bytes_sent), tonumber(var.request_length)
+  local duration = milliseconds(tonumber(var.request_time))
+  local aborted = left_midway(request, var, status)
+  local upstream_seconds = sum_numbers(var.upstream_response_time)
+  local properties = {
+    Environment = settings.environment,
+    Region = settings.region,
+    requestId = request.id,
+    clientAddress = var.remote_addr,
+    method = present(ngx.req.get_method()),
+    -- As it was sent, without the query: decoded, an encoded question mark would look like one.
+    path = present((var.request_uri or ''):match('^[^?]*')),
+    protocol = present(var.server_protocol),
+    status = aborted and CLIENT_LEFT or status,
+    startTime = rfc3339(ngx.req.start_time()),
+    durationMs = duration,
+    gatewayMs = gateway_ms(request, upstream_seconds),
+    requestBytes = request_bytes,
+    responseBytes = bytes_sent,
+    userAgent = present(var.http_user_agent),
+    claudeCodeSessionId = present(var.http_x_claude_code_session_id),
+    claudeCodeAgentId = present(var.http_x_claude_code_agent_id),
+    claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id),
+  }
+  local metrics = {
+    Requests = 1,
+    Latency = duration,
+    GatewayLatency = properties.gatewayMs,
+    RequestBytes = request_bytes,
+    ResponseBytes = bytes_sent,
+  }
+  local route_class = present(var.causeway_route_class)
+  properties.RouteClass, properties.routeClass = route_class, route_class
+  if aborted then
+    metrics.ClientAborts = 1
+    properties.aborted = true
+  elseif status >= 500 then
+    metrics.Errors5xx = 1
+  elseif status >= 400 then
+    metrics.Errors4xx = 1
+  end
+  properties.consumer = request.consumer
+  -- An unproven credential makes no dimension: anybody could make as many as they like.
+  if not request.consumer_unproven or status < 400 then
+    properties.Consumer = request.consumer
+  end
+  if request.refusal then
+    properties.refusal = request.refusal
+    metrics.Refusals = 1
+    if status == 429 then
+      metrics.RateLimited = 1
+    end
+  end
+  if request.balanced then
+    add_upstream(metrics, properties, request, var)
+    properties.stream = request.stream or false
+    local usage = usage_of(request, aborted)
+    if usage then
+      add_usage(metrics, properties, usage)
+      properties.Model = usage.model
+      properties.model = usage.model
+    elseif route_class == 'generate' or route_class == 'count' then
+      properties.model = requested_model()
+    end
+  end
+  return metrics, properties
+end
+
+function M.run()
+  local var = ngx.var
+  if HEALTH[var.uri or ''] then
+    return
+  end
+  -- A request that ended before any of our phases (a client that left mid-headers) is counted all the same.
+  local request = context.get() or context.begin(clock.monotonic_ms())
+  local metrics, properties = build(request, var)
+  var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
+  context.finish(request)
+end
+
+return M

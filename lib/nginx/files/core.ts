@@ -1,0 +1,125 @@
+import type { Environment } from '../../config';
+import { block, comment, directive, file } from '../directives';
+import type { Placement } from '../placement';
+
+/** nginx.conf itself: the processes, and which concern stands in which include. */
+export function nginxConf(environment: Environment, placement: Placement): string {
+  const modules = placement.modulesDirectory ?? '/usr/lib/nginx/modules';
+  return file(
+    comment('Rendered from causeway.config.ts: edits here are lost. One concern an include.'),
+    comment('Exactly two modules, by name: the distribution would load about twenty.'),
+    directive('load_module', `${modules}/ndk_http_module.so`),
+    directive('load_module', `${modules}/ngx_http_lua_module.so`),
+    '',
+    directive('daemon', 'off'),
+    directive('pid', `${placement.runtimeDirectory}/nginx.pid`),
+    directive('error_log', 'stderr', 'notice'),
+    ...(placement.user === undefined ? [] : [directive('user', placement.user)]),
+    directive('worker_processes', placement.workers ?? 'auto'),
+    comment('A graceful stop waits for streams, but not for ever.'),
+    directive('worker_shutdown_timeout', `${environment.timeouts.maxStreamSeconds + 10}s`),
+    '',
+    block('events', [
+      comment('Client and upstream side of every request.'),
+      directive('worker_connections', environment.limits.workerConnections * 2),
+    ]),
+    '',
+    block('http', [
+      directive('include', 'http/core.conf'),
+      directive('include', 'http/client-address.conf'),
+      directive('include', 'http/lua.conf'),
+      directive('include', 'http/log.conf'),
+      directive('include', 'http/upstreams.conf'),
+      '',
+      block('server', [
+        directive('include', 'server/listen.conf'),
+        directive('include', 'server/errors.conf'),
+        directive('include', 'server/health.conf'),
+        directive('include', 'server/routes.conf'),
+      ]),
+    ]),
+  );
+}
+
+/** Times, sizes and manners towards clients. */
+export function coreConf({ timeouts }: Environment, placement: Placement): string {
+  const { client } = timeouts;
+  return file(
+    comment('Say as little about ourselves as nginx allows.'),
+    directive('server_tokens', 'off'),
+    directive('default_type', 'application/octet-stream'),
+    '',
+    comment('Slow clients are cut; silent streams are not: nginx only counts the time between two writes.'),
+    directive('client_header_timeout', `${client.headerSeconds}s`),
+    directive('client_body_timeout', `${client.bodySeconds}s`),
+    directive('send_timeout', `${client.sendSeconds}s`),
+    comment("Longer than the load balancer's idle timeout, or it reuses connections that are being closed."),
+    directive('keepalive_timeout', `${client.keepaliveSeconds}s`),
+    directive('keepalive_requests', 100_000),
+    directive('reset_timedout_connection', 'on'),
+    '',
+    comment('One header line of up to 16 KB, 64 KB in all: what an ALB lets through (AWS: ALB quotas).'),
+    directive('client_header_buffer_size', '4k'),
+    directive('large_client_header_buffers', 4, '16k'),
+    comment('Unknown header names pass unchanged, underscores included; what is no header name at all is dropped.'),
+    directive('underscores_in_headers', 'on'),
+    directive('ignore_invalid_headers', 'on'),
+    '',
+    comment('Bodies above this go to a file: four prompts of 30 MB cost 70 MB of memory, not 190 (measured).'),
+    directive('client_body_buffer_size', '128k'),
+    directive('client_body_temp_path', `${placement.runtimeDirectory}/body`),
+    directive('proxy_temp_path', `${placement.runtimeDirectory}/proxy`),
+    directive('fastcgi_temp_path', `${placement.runtimeDirectory}/fastcgi`),
+    directive('uwsgi_temp_path', `${placement.runtimeDirectory}/uwsgi`),
+    directive('scgi_temp_path', `${placement.runtimeDirectory}/scgi`),
+    '',
+    directive('tcp_nodelay', 'on'),
+    directive('http2_max_concurrent_streams', 256),
+    directive('merge_slashes', 'on'),
+    directive('absolute_redirect', 'off'),
+    directive('types_hash_max_size', 1024),
+    directive('variables_hash_max_size', 2048),
+  );
+}
+
+/** Whose word on the client's address is believed. */
+export function clientAddressConf({ clientAddress }: Environment): string {
+  if (clientAddress.trustedHops.length === 0) {
+    return file(comment("No trusted hop: the peer's own address is the client's, whatever a header says."));
+  }
+  return file(
+    comment('Only these hops are believed; a client that forges X-Forwarded-For is seen at its own address.'),
+    ...clientAddress.trustedHops.map((hop) => directive('set_real_ip_from', hop)),
+    directive('real_ip_header', 'X-Forwarded-For'),
+    directive('real_ip_recursive', 'on'),
+  );
+}
+
+/** The data plane: where its code is, its shared memory, its phases that belong to no location. */
+export function luaConf(_environment: Environment, placement: Placement): string {
+  return file(
+    directive('lua_package_path', `${placement.luaDirectory}/?.lua;;`),
+    comment('State that workers share and a reload keeps: addresses, gauges, certificates seen.'),
+    directive('lua_shared_dict', 'causeway_state', '2m'),
+    comment('The state of limits, by consumer and by client address.'),
+    directive('lua_shared_dict', 'causeway_limits', '16m'),
+    directive('lua_code_cache', 'on'),
+    comment('Timers: DNS, registry, credentials, certificate and gauges, of each worker.'),
+    directive('lua_max_running_timers', 256),
+    directive('lua_max_pending_timers', 256),
+    comment('A client that closes mid-handshake is no error of ours.'),
+    directive('lua_socket_log_errors', 'off'),
+    block('init_by_lua_block', [`require('causeway.phase.init').run('${placement.prefix}/settings.json')`]),
+    block('init_worker_by_lua_block', ["require('causeway.phase.init_worker').run()"]),
+    block('log_by_lua_block', ["require('causeway.phase.log').run()"]),
+  );
+}
+
+/** One line a request, built in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
+export function logConf(): string {
+  return file(
+    directive('log_format', 'causeway', 'escape=none', '$causeway_line'),
+    comment('4 KB is what a pipe takes in one piece (PIPE_BUF): larger buffers would interleave the workers.'),
+    'access_log /dev/stdout causeway buffer=4k flush=1s if=$causeway_line;',
+  );
+}

@@ -1,0 +1,122 @@
+import { ROUTE_CLASSES, type Environment, type RouteClass } from '../../config';
+import { block, comment, directive, file } from '../directives';
+import type { Placement } from '../placement';
+import { upstreamsFor } from '../upstream-names';
+
+/** TLS 1.2 suites: forward secrecy and AEAD only (Mozilla, "intermediate", version 5.7). TLS 1.3 has its own. */
+const TLS12_CIPHERS = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** Statuses that nginx itself makes: they reach the client in the API's error shape. */
+const OWN_STATUSES = [
+  400, 403, 404, 405, 408, 411, 412, 413, 414, 415, 416, 421, 429, 494, 495, 496, 497, 500, 501, 502, 503, 504, 505,
+];
+
+/** Which location a route class is. Longer prefixes win, so `other` is what is left. */
+const LOCATIONS: Readonly<Record<RouteClass, readonly string[]>> = {
+  generate: ['= /v1/messages'],
+  count: ['= /v1/messages/count_tokens'],
+  batches: ['^~ /v1/messages/batches'],
+  models: ['^~ /v1/models'],
+  files: ['^~ /v1/files'],
+  other: ['^~ /v1/'],
+};
+
+/** Classes whose bodies are too large to be kept: they stream through, and so can never be sent twice. */
+const STREAMED: ReadonlySet<RouteClass> = new Set(['batches', 'files']);
+
+/** Where the gateway listens, and its side of TLS. */
+export function listenConf({ tls }: Environment, placement: Placement): string {
+  const modern = placement.nginx === '1.26';
+  // Idle sockets are probed after a minute, so that silent streams through NAT and firewalls stay open.
+  const keepalive = 'so_keepalive=60s:15s:4';
+  const https = placement.httpsListen ?? [];
+  if (https.length > 0 && placement.certificate === undefined) throw new Error('httpsListen needs a certificate');
+  return file(
+    ...(placement.httpListen ?? []).map((address) => directive('listen', address, 'backlog=4096', keepalive)),
+    ...https.map((address) =>
+      directive('listen', address, 'ssl', ...(modern ? [] : ['http2']), 'backlog=4096', keepalive),
+    ),
+    ...(modern && https.length > 0 ? [directive('http2', 'on')] : []),
+    directive('server_name', '_'),
+    ...(placement.certificate === undefined || https.length === 0
+      ? []
+      : [
+          '',
+          comment('What nginx starts with; from then on Lua serves the files as they are on disk, if they are good.'),
+          directive('ssl_certificate', placement.certificate.chainFile),
+          directive('ssl_certificate_key', placement.certificate.keyFile),
+          block('ssl_certificate_by_lua_block', ["require('causeway.phase.certificate').run()"]),
+          directive('ssl_protocols', ...tls.protocols),
+          directive('ssl_ciphers', TLS12_CIPHERS),
+          comment('All suites are good ones: the client knows best which its hardware speeds up.'),
+          directive('ssl_prefer_server_ciphers', 'off'),
+          directive('ssl_session_cache', 'shared:causeway_tls:10m'),
+          directive('ssl_session_timeout', `${tls.sessionSeconds}s`),
+          directive('ssl_session_tickets', 'on'),
+          comment('Small records first, so that the first event of a stream is not held for a full one.'),
+          directive('ssl_buffer_size', '4k'),
+        ]),
+  );
+}
+
+/** What nginx refuses by itself is answered in the API's error shape. */
+export function errorsConf(): string {
+  return file(
+    ...['line', 'key', 'api_key', 'authorization', 'upstream', 'route_class'].map((name) =>
+      directive('set', `$causeway_${name}`, ''),
+    ),
+    directive('error_page', ...OWN_STATUSES, '@own_error'),
+    block('location @own_error', [
+      directive('internal'),
+      block('content_by_lua_block', ["require('causeway.phase.own_error').run()"]),
+    ]),
+  );
+}
+
+/** Health: the process, and whether traffic should come. */
+export function healthConf(): string {
+  return file(
+    block('location = /healthz', [block('content_by_lua_block', ["require('causeway.phase.health').healthz()"])]),
+    block('location = /readyz', [block('content_by_lua_block', ["require('causeway.phase.health').readyz()"])]),
+  );
+}
+
+/** One location a route class: its timeouts, its body limit, its way of passing bodies on. */
+export function routesConf(environment: Environment, placement: Placement): string {
+  return file(
+    ...ROUTE_CLASSES.flatMap((routeClass) =>
+      LOCATIONS[routeClass].map((match) => routeLocation(environment, placement, routeClass, match)),
+    ),
+    comment("SDKs' and Claude Code's reachability probes, answered here; everything else is no route of the API."),
+    block('location /', [block('content_by_lua_block', ["require('causeway.phase.probe').run()"])]),
+  );
+}
+
+function routeLocation(environment: Environment, placement: Placement, routeClass: RouteClass, match: string): string {
+  const [upstream] = upstreamsFor(environment, routeClass);
+  return block(`location ${match}`, [
+    directive('set', '$causeway_route_class', routeClass),
+    directive('set', '$causeway_upstream', upstream.id),
+    directive('client_max_body_size', environment.bodies[routeClass]),
+    ...(STREAMED.has(routeClass)
+      ? [
+          comment('Streamed through: hundreds of megabytes, neither in memory nor on disk.'),
+          directive('proxy_request_buffering', 'off'),
+        ]
+      : []),
+    directive('proxy_read_timeout', `${environment.timeouts.upstream.readSeconds[routeClass]}s`),
+    directive('add_header', 'x-causeway-upstream', '$causeway_upstream', 'always'),
+    directive('add_header', 'x-causeway-region', placement.region, 'always'),
+    block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
+    block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),
+    block('body_filter_by_lua_block', ["require('causeway.phase.body_filter').run()"]),
+    directive('include', `upstreams/${upstream.id}.conf`),
+  ]);
+}

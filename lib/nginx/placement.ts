@@ -1,0 +1,36 @@
+/**
+ * Where a rendered gateway runs: what differs between a laptop, a test and the container image. Everything else in the
+ * rendered files follows from the environment alone.
+ */
+export interface Placement {
+  /** Directory of the rendered files, nginx's prefix. Absolute. */
+  readonly prefix: string;
+  /** Directory that holds `causeway/` with the data plane's Lua. Absolute. */
+  readonly luaDirectory: string;
+  /** Directory for the pid file and for bodies too large for memory; on tmpfs where there is one. Absolute, writable. */
+  readonly runtimeDirectory: string;
+  /** Directory of nginx's dynamic modules. @default '/usr/lib/nginx/modules' (Debian) */
+  readonly modulesDirectory?: string;
+  /** Addresses that speak plain HTTP, `host:port`. @default [] */
+  readonly httpListen?: readonly string[];
+  /** Addresses that speak TLS, `host:port`. @default [] */
+  readonly httpsListen?: readonly string[];
+  /** PEM files with the served chain (leaf first) and its key. Needed where `httpsListen` is not empty. */
+  readonly certificate?: { readonly chainFile: string; readonly keyFile: string };
+  /** Where the consumer registry comes from: an absolute path, or `http://` on loopback (the AppConfig agent). */
+  readonly registrySource: string;
+  /** Where the upstream credentials come from, likewise. */
+  readonly credentialsSource: string;
+  /** DNS servers, `address` or `address:port`. @default [] - those of /etc/resolv.conf */
+  readonly resolvers?: readonly string[];
+  /** PEM file with the system's authorities. @default '/etc/ssl/certs/ca-certificates.crt' (Debian) */
+  readonly systemCaFile?: string;
+  /** Worker processes. @default 'auto' - one a core */
+  readonly workers?: number | 'auto';
+  /** User that workers run as, where the master is root. @default - the user that starts nginx */
+  readonly user?: string;
+  /** Name of the region in headers and metrics, such as `eu-central-1`. */
+  readonly region: string;
+  /** The release of nginx: `listen … http2` (1.22) became `http2 on` (1.25.1). @default '1.22' */
+  readonly nginx?: '1.22' | '1.26';
+}

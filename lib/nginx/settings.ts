@@ -1,0 +1,56 @@
+import { ROUTE_CLASSES, type Environment } from '../config';
+import type { Placement } from './placement';
+import { upstreamsFor } from './upstream-names';
+
+/**
+ * What the Lua data plane reads at start (`settings.json` beside nginx.conf). Names are Lua's; times are in seconds
+ * unless the name says otherwise.
+ */
+export function settings(environment: Environment, placement: Placement): string {
+  const { auth, consumers, limits, observability, upstreams } = environment;
+  return `${JSON.stringify(
+    {
+      environment: environment.name,
+      region: placement.region,
+      auth: { mode: auth.mode, poll_seconds: auth.pollSeconds },
+      consumer_defaults: {
+        rate: consumers.defaults.rate,
+        burst: consumers.defaults.burst,
+        concurrency: consumers.defaults.concurrency,
+        max_streams: consumers.defaults.maxStreams,
+      },
+      registry_source: placement.registrySource,
+      credentials_source: placement.credentialsSource,
+      allow_admin_api: limits.allowAdminApi,
+      resolvers: placement.resolvers ?? [],
+      namespace: observability.namespace,
+      gauge_seconds: observability.gaugeSeconds,
+      upstreams: upstreams.map((upstream) => ({
+        id: upstream.id,
+        host: upstream.host,
+        port: upstream.port,
+        addresses: upstream.addresses ?? null,
+        credential: upstream.credential ?? upstream.id,
+        credential_header: upstream.credentialHeader,
+      })),
+      route_upstreams: Object.fromEntries(
+        ROUTE_CLASSES.map((routeClass) => [routeClass, upstreamsFor(environment, routeClass).map(({ id }) => id)]),
+      ),
+      certificate:
+        placement.certificate === undefined
+          ? null
+          : {
+              chain_file: placement.certificate.chainFile,
+              key_file: placement.certificate.keyFile,
+              ca_file: environment.tls.caFile ?? null,
+              system_ca_file: placement.systemCaFile ?? DEBIAN_CA_FILE,
+              reload_seconds: environment.tls.reloadSeconds,
+            },
+    },
+    null,
+    2,
+  )}\n`;
+}
+
+/** Where Debian keeps the system's authorities. */
+export const DEBIAN_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';

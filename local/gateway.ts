@@ -1,0 +1,249 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, watchFile, unwatchFile } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { ConfigError, loadConfig, resolveEnvironment, type CausewayConfig, type Environment } from '../lib/config';
+import type { Placement } from '../lib/nginx';
+import type { CredentialsDocument } from '../lib/registry/document';
+import type { StartArguments } from './arguments';
+import { credentialsFrom } from './credentials';
+import { ensureDemoConsumer } from './demo-consumer';
+import { startMockClaude, type MockClaude } from './mock-claude/server';
+import { NginxProcess } from './nginx-process';
+import { ensureLocalPki, type LocalPki } from './pki';
+import { assertPortFree } from './ports';
+import { writeJsonState } from './state-file';
+import { UserError } from './user-error';
+import { startValkey, type ValkeyProcess } from './valkey-process';
+
+/** What the local gateway is told besides its arguments. */
+export interface LocalOptions {
+  readonly args: StartArguments;
+  /** Where state is kept, shared by all local gateways of a checkout. */
+  readonly stateDirectory: string;
+  /** Address of both listeners. */
+  readonly listenAddress: string;
+  readonly variables: NodeJS.ProcessEnv;
+  /** Tells the user a line. */
+  readonly say: (line: string) => void;
+}
+
+/** How long nginx may take until /readyz is green, in ms. */
+const READY_TIMEOUT_MS = 15_000;
+const CONFIG_POLL_MS = 1000;
+
+/** The gateway on this machine: the mock Claude API (unless the real one is asked for), Valkey and nginx. */
+export class LocalGateway {
+  private readonly cleanups: (() => Promise<void> | void)[] = [];
+  private readonly runDirectory: string;
+  private nginx: NginxProcess | undefined;
+  private mock: MockClaude | undefined;
+  private valkey: ValkeyProcess | undefined;
+  private pki: LocalPki | undefined;
+  private environment: Environment | undefined;
+  private demoKey = '';
+
+  constructor(private readonly options: LocalOptions) {
+    this.runDirectory = join(resolve(options.stateDirectory), `run-${options.args.port}`);
+  }
+
+  /** A key that works. */
+  get key(): string {
+    return this.demoKey;
+  }
+
+  /** One JSON line a request. */
+  get logFile(): string {
+    return join(this.runDirectory, 'log', 'gateway.jsonl');
+  }
+
+  /** The authority of the served certificate; none where that is the operator's own. */
+  get caFile(): string | undefined {
+    return this.options.args.certificate === undefined ? this.pki?.caFile : undefined;
+  }
+
+  /**
+   * Starts everything and waits until it is ready.
+   *
+   * @throws UserError or ConfigError with one clear message; nothing is left running then.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.startAll();
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+  }
+
+  private async startAll(): Promise<void> {
+    const { args, listenAddress, stateDirectory } = this.options;
+    // All that can be refused is refused before anything starts.
+    const config = loadConfig(args.config);
+    const declared = resolveEnvironment(config, args.environment);
+    const given = args.upstream === 'anthropic' ? credentialsFrom(declared, this.options.variables) : undefined;
+    await assertPortFree(listenAddress, args.port);
+    await assertPortFree(listenAddress, args.tlsPort);
+
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
+    rmSync(this.runDirectory, { recursive: true, force: true });
+    mkdirSync(join(this.runDirectory, 'log'), { recursive: true, mode: 0o700 });
+    this.pki = await ensureLocalPki(join(resolve(stateDirectory), 'pki'));
+    const demo = ensureDemoConsumer(resolve(stateDirectory));
+    this.demoKey = demo.key;
+    const credentials = given ?? (await this.startMock(this.pki, declared));
+    const credentialsFile = join(this.runDirectory, 'credentials.json');
+    writeJsonState(credentialsFile, credentials);
+
+    this.valkey = await startValkey({ dir: join(this.runDirectory, 'valkey') });
+    this.cleanups.push(() => this.valkey?.stop());
+
+    this.environment = this.resolve(config);
+    this.nginx = await NginxProcess.start({
+      environment: this.environment,
+      placement: this.placement(this.pki, demo.registry, credentialsFile),
+      logs: { stdout: this.logFile, stderr: this.errorLog },
+    });
+    await this.waitReady();
+    this.watchConfig();
+  }
+
+  private get errorLog(): string {
+    return join(this.runDirectory, 'log', 'nginx-error.log');
+  }
+
+  private async startMock(pki: LocalPki, environment: Environment): Promise<CredentialsDocument> {
+    const secret = `mock-${randomBytes(16).toString('hex')}`;
+    const keys = environment.auth.mode === 'keys' ? { requireKeys: [secret] } : {};
+    const mock = await startMockClaude({
+      ...keys,
+      tls: { cert: readFileSync(pki.mock.certFile, 'utf8'), key: readFileSync(pki.mock.keyFile, 'utf8') },
+    });
+    this.mock = mock;
+    this.cleanups.push(() => mock.close());
+    return { version: 1, credentials: { mock: secret } };
+  }
+
+  /** The environment that runs here: as declared, but with the mock as its upstream and the local authority trusted. */
+  private resolve(config: CausewayConfig): Environment {
+    const environment = resolveEnvironment(config, this.options.args.environment);
+    const { mock, pki } = this;
+    const tls =
+      environment.tls.caFile === undefined && pki !== undefined
+        ? { ...environment.tls, caFile: pki.caFile }
+        : environment.tls;
+    if (mock === undefined || pki === undefined) return { ...environment, tls };
+    return {
+      ...environment,
+      tls,
+      upstreams: [
+        {
+          id: 'mock',
+          host: 'localhost',
+          port: mock.port,
+          addresses: [mock.host],
+          caFile: pki.caFile,
+          basePath: '',
+          credentialHeader: 'x-api-key',
+          headers: {},
+          repeatAfterSent: false,
+          keepaliveConnections: 64,
+          keepaliveIdleSeconds: 60,
+        },
+      ],
+    };
+  }
+
+  private placement(pki: LocalPki, registry: string, credentials: string): Placement {
+    const { args, listenAddress } = this.options;
+    return {
+      prefix: join(this.runDirectory, 'conf'),
+      runtimeDirectory: join(this.runDirectory, 'nginx'),
+      luaDirectory: join(__dirname, '..', 'gateway', 'lua'),
+      httpListen: [`${listenAddress}:${args.port}`],
+      httpsListen: [`${listenAddress}:${args.tlsPort}`],
+      certificate:
+        args.certificate === undefined
+          ? { chainFile: pki.gateway.certFile, keyFile: pki.gateway.keyFile }
+          : { chainFile: resolve(args.certificate.chainFile), keyFile: resolve(args.certificate.keyFile) },
+      registrySource: registry,
+      credentialsSource: credentials,
+      region: 'local',
+      // Started by root, nginx would run its workers as nobody, who cannot read this checkout.
+      ...(process.getuid?.() === 0 ? { user: 'root' } : {}),
+    };
+  }
+
+  private async waitReady(): Promise<void> {
+    const { args, listenAddress } = this.options;
+    const host = listenAddress === '0.0.0.0' ? '127.0.0.1' : listenAddress;
+    const end = Date.now() + READY_TIMEOUT_MS;
+    const state = { ended: false };
+    void this.nginx?.exited.then(() => {
+      state.ended = true;
+    });
+    let missing = 'no answer';
+    while (Date.now() < end && !state.ended) {
+      try {
+        const response = await fetch(`http://${host}:${args.port}/readyz`);
+        if (response.status === 200) return;
+        missing = await response.text();
+      } catch {
+        // Not listening yet.
+      }
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    const log = readFileSync(this.errorLog, 'utf8').trim().split('\n').slice(-3).join('\n');
+    throw new UserError(state.ended ? `nginx ended at once:\n${log}` : `the gateway does not get ready: ${missing}\n${log}`);
+  }
+
+  /** Takes an edited config over on the running gateway; a broken one is told and changes nothing. */
+  private watchConfig(): void {
+    const file = resolve(this.options.args.config);
+    const onChange = (): void => {
+      this.takeOver().catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.options.say(`${reason}\nthe running configuration serves on`);
+      });
+    };
+    watchFile(file, { interval: CONFIG_POLL_MS }, onChange);
+    this.cleanups.push(() => {
+      unwatchFile(file, onChange);
+    });
+  }
+
+  private async takeOver(): Promise<void> {
+    const environment = this.resolve(loadConfig(this.options.args.config));
+    if (JSON.stringify(environment) === JSON.stringify(this.environment)) return;
+    await this.nginx?.reload(environment);
+    this.environment = environment;
+    this.options.say(`${this.options.args.config} taken over`);
+  }
+
+  /** Settles when nginx has ended. */
+  async ended(): Promise<void> {
+    await this.nginx?.exited;
+  }
+
+  /** Longest time that an open stream is given at a stop, in ms. */
+  get graceMs(): number {
+    return (this.environment?.timeouts.maxStreamSeconds ?? 0) * 1000;
+  }
+
+  /** Cuts what {@link stop} still waits for. */
+  cut(): void {
+    this.nginx?.cut();
+  }
+
+  /** Stops everything: nginx first, so that open streams end whole; after `graceMs` they are cut. */
+  async stop(graceMs: number): Promise<void> {
+    const { nginx } = this;
+    await nginx?.stop(graceMs);
+    for (const cleanup of this.cleanups.splice(0).reverse()) await cleanup();
+  }
+}
+
+/** Whether an error is meant for the user as it stands. */
+export function asUserError(error: unknown): unknown {
+  return error instanceof ConfigError ? new UserError(error.message, { cause: error }) : error;
+}

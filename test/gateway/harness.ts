@@ -1,0 +1,235 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { resolveEnvironment, type Environment, type EnvironmentInput } from '../../lib/config';
+import type { Placement } from '../../lib/nginx';
+import { validateLine } from '../../lib/observability/emf-schema';
+import { createKey, hashKey, type RegisteredConsumer } from '../../lib/registry/document';
+import { startMockClaude, type MockClaude, type MockClaudeOptions } from '../../local/mock-claude/server';
+import { NginxProcess } from '../../local/nginx-process';
+import { createAuthority, issueLeaf, type Authority } from '../../local/pki';
+import { freePort } from '../../local/ports';
+import { writeJsonState } from '../../local/state-file';
+
+/** What a test asks of a gateway. */
+export interface GatewayOptions {
+  /** Laid over the environment; `upstreams` is filled with the mock unless given. */
+  readonly config?: EnvironmentInput;
+  readonly consumers?: readonly Omit<RegisteredConsumer, 'keys'>[];
+  readonly mock?: MockClaudeOptions;
+  /** Changes to where things are, such as other DNS servers. */
+  readonly placement?: Partial<Placement>;
+  /** @default 2, as on the smallest machine */
+  readonly workers?: number;
+  /** Files that are to be served instead of good ones. */
+  readonly certificate?: { readonly chain: string; readonly key: string };
+  /** Whether to wait for /readyz. @default true */
+  readonly waitReady?: boolean;
+}
+
+/** A running gateway in front of a running mock, and everything a test wants to know of both. */
+export interface TestGateway {
+  readonly baseUrl: string;
+  readonly tlsUrl: string;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** The key of the first consumer. */
+  readonly key: string;
+  /** Keys by consumer id. */
+  readonly keys: Readonly<Record<string, string>>;
+  readonly mock: MockClaude;
+  readonly nginx: NginxProcess;
+  readonly environment: Environment;
+  readonly dir: string;
+  readonly files: { registry: string; credentials: string; chain: string; key: string; ca: string };
+  readonly authority: Authority;
+  /** nginx's stdout, a parsed line each. */
+  lines(): Record<string, unknown>[];
+  /** nginx's stderr. */
+  errorLog(): string;
+  /** Waits until a line matches. */
+  waitForLine(
+    matches: (line: Record<string, unknown>) => boolean,
+    timeoutMs?: number,
+  ): Promise<Record<string, unknown>>;
+  /** A text that must be found in no log; checked when the gateway stops. */
+  secret(text: string): string;
+  /** Resolves an environment as this gateway's, with other settings. */
+  resolve(config: EnvironmentInput): Environment;
+  /** Stops everything and holds every line and log against the catalogue and the secrets. */
+  stop(): Promise<void>;
+}
+
+/** The credential that the mock accepts and the gateway injects. */
+export const UPSTREAM_SECRET = 'sk-ant-mock-upstream-credential-0123456789';
+/** A host name for the mock: what the certificate holds and the gateway must send as `Host` and SNI. */
+export const UPSTREAM_HOST = 'api.claude.test';
+
+let sharedAuthority: Promise<Authority> | undefined;
+
+/** One authority for all certificates of a test file. */
+export function authority(): Promise<Authority> {
+  return (sharedAuthority ??= createAuthority());
+}
+
+/** Starts a mock with TLS and a gateway in front of it. */
+export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
+  const dir = mkdtempSync(join(tmpdir(), 'causeway-test-'));
+  const ca = await authority();
+  const upstreamLeaf = await issueLeaf({ hosts: [UPSTREAM_HOST, 'localhost', '127.0.0.1'], authority: ca });
+  const mock = await startMockClaude({
+    requireKeys: [UPSTREAM_SECRET],
+    tls: { cert: upstreamLeaf.chain, key: upstreamLeaf.key },
+    ...options.mock,
+  });
+  const files = {
+    registry: join(dir, 'registry.json'),
+    credentials: join(dir, 'credentials.json'),
+    chain: join(dir, 'chain.pem'),
+    key: join(dir, 'key.pem'),
+    ca: join(dir, 'ca.pem'),
+  };
+  const keys: Record<string, string> = {};
+  const consumers = (options.consumers ?? [{ id: 'team-a' }]).map((consumer) => {
+    const key = createKey();
+    keys[consumer.id] = key;
+    return {
+      rate: 100_000,
+      burst: 100_000,
+      concurrency: 10_000,
+      maxStreams: 10_000,
+      ...consumer,
+      keys: [{ id: 'k1', sha256: hashKey(key) }],
+    };
+  });
+  writeJsonState(files.registry, { version: 1, consumers });
+  writeJsonState(files.credentials, { version: 1, credentials: { mock: UPSTREAM_SECRET } });
+  writeFileSync(files.ca, ca.root);
+  const own = options.certificate ?? (await issueLeaf({ hosts: ['localhost', '127.0.0.1'], authority: ca }));
+  writeFileSync(files.chain, own.chain);
+  writeFileSync(files.key, own.key);
+
+  const resolve = (config: EnvironmentInput): Environment =>
+    resolveEnvironment(
+      {
+        common: {
+          upstreams: [{ id: 'mock', host: UPSTREAM_HOST, port: mock.port, addresses: [mock.host], caFile: files.ca }],
+          auth: { pollSeconds: 1 },
+          tls: { caFile: files.ca, reloadSeconds: 1 },
+          observability: { gaugeSeconds: 1 },
+        },
+        environments: { test: config },
+      },
+      'test',
+    );
+  const environment = resolve(options.config ?? {});
+  const [httpPort, httpsPort] = [await freePort(), await freePort()];
+  const root = process.getuid?.() === 0;
+  const placement: Placement = {
+    prefix: join(dir, 'conf'),
+    runtimeDirectory: join(dir, 'run'),
+    luaDirectory: join(__dirname, '..', '..', 'gateway', 'lua'),
+    httpListen: [`127.0.0.1:${httpPort}`],
+    httpsListen: [`127.0.0.1:${httpsPort}`],
+    certificate: { chainFile: files.chain, keyFile: files.key },
+    registrySource: files.registry,
+    credentialsSource: files.credentials,
+    workers: options.workers ?? 2,
+    region: 'test-region-1',
+    ...(root ? { user: 'root' } : {}),
+    ...options.placement,
+  };
+  const logs = { stdout: join(dir, 'log', 'stdout.jsonl'), stderr: join(dir, 'log', 'stderr.log') };
+  mkdirSync(join(dir, 'log'));
+  let nginx: NginxProcess;
+  try {
+    nginx = await NginxProcess.start({ environment, placement, logs });
+  } catch (error) {
+    await mock.close();
+    throw error;
+  }
+  const secrets: string[] = [UPSTREAM_SECRET, ...Object.values(keys)];
+  const rawLines = (): string[] =>
+    existsSync(logs.stdout) ? readFileSync(logs.stdout, 'utf8').split('\n').filter(Boolean) : [];
+  const lines = (): Record<string, unknown>[] => rawLines().map((line) => JSON.parse(line) as Record<string, unknown>);
+  const errorLog = (): string => (existsSync(logs.stderr) ? readFileSync(logs.stderr, 'utf8') : '');
+  const gateway: TestGateway = {
+    baseUrl: `http://127.0.0.1:${httpPort}`,
+    tlsUrl: `https://127.0.0.1:${httpsPort}`,
+    httpPort,
+    httpsPort,
+    key: Object.values(keys)[0] ?? '',
+    keys,
+    mock,
+    nginx,
+    environment,
+    dir,
+    files,
+    authority: ca,
+    lines,
+    errorLog,
+    waitForLine: (matches, timeoutMs = 5000) =>
+      eventually(() => {
+        // The last line may still be being written.
+        const found = rawLines().find(
+          (line) => line.endsWith('}') && matches(JSON.parse(line) as Record<string, unknown>),
+        );
+        return found === undefined ? undefined : (JSON.parse(found) as Record<string, unknown>);
+      }, timeoutMs),
+    secret: (text) => {
+      secrets.push(text);
+      return text;
+    },
+    resolve,
+    stop: async () => {
+      await nginx.stop(5000);
+      await mock.close();
+      const stdout = rawLines();
+      const problems = stdout.flatMap((line) => validateLine(line).map((problem) => `${problem} in ${line}`));
+      const everything = `${stdout.join('\n')}\n${errorLog()}`;
+      const leaked = secrets.filter((text) => everything.includes(text));
+      rmSync(dir, { recursive: true, force: true });
+      if (problems.length > 0)
+        throw new Error(`lines that the catalogue does not allow:\n${problems.slice(0, 5).join('\n')}`);
+      if (leaked.length > 0) throw new Error(`the logs hold: ${leaked.join(', ')}`);
+    },
+  };
+  if (options.waitReady !== false) await waitReady(gateway);
+  return gateway;
+}
+
+async function waitReady(gateway: TestGateway): Promise<void> {
+  try {
+    await eventually(
+      async () => ((await fetch(`${gateway.baseUrl}/readyz`)).status === 200 ? true : undefined),
+      10_000,
+    );
+  } catch {
+    throw new Error(`the gateway is not ready: ${gateway.errorLog()}`);
+  }
+}
+
+/** Polls until there is a value. Errors count as none, the last one is told when the time is up. */
+export async function eventually<T>(probe: () => T | undefined | Promise<T | undefined>, timeoutMs = 5000): Promise<T> {
+  const end = Date.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value !== undefined) return value;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) {
+      throw new Error(`nothing came within ${timeoutMs} ms${last === undefined ? '' : `: ${last instanceof Error ? last.message : JSON.stringify(last)}`}`);
+    }
+    await sleep(25);
+  }
+}
+
+/** Waits, in milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

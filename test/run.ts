@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ensureDebianPackages, examplePackages, gatewayPackages, testPackages } from '../local/debian-packages';
+import { ensurePythonVenv } from '../local/python-venv';
+import { runMain, UserError } from '../local/user-error';
+
+/** What one runner counted. */
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface JestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numRuntimeErrorTestSuites: number;
+}
+
+const reports = join('.causeway', 'test');
+const CI = process.env['CI'] === 'true';
+
+/**
+ * `npm test`: sets up what the tests need, runs the Lua specs and the TypeScript tests, and ends with the line
+ * `N passed, N failed`. Arguments go to jest (`npm test -- test/config`), and the specs are then left out.
+ */
+async function main(): Promise<number> {
+  const jestArguments = process.argv.slice(2);
+  const outcome = await ensureDebianPackages([...gatewayPackages, ...examplePackages, ...testPackages]);
+  if (outcome === 'docker')
+    throw new UserError('the tests need Debian packages: run them on Debian or Ubuntu, or in a container of one');
+  const python = await ensurePythonVenv({ dir: join('.causeway', 'venv'), ci: CI });
+  if (!python.ok) process.stderr.write(`causeway: the tests that need Python packages are skipped: ${python.reason}\n`);
+  rmSync(reports, { recursive: true, force: true });
+  mkdirSync(reports, { recursive: true });
+
+  const counts: Count[] = [];
+  if (jestArguments.length === 0) counts.push(await busted());
+  counts.push(await jest(jestArguments, python.ok ? python.python : ''));
+  const total = counts.reduce((sum, count) => ({
+    passed: sum.passed + count.passed,
+    failed: sum.failed + count.failed,
+    skipped: sum.skipped + count.skipped,
+  }));
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+  return total.failed > 0 ? 1 : 0;
+}
+
+async function busted(): Promise<Count> {
+  const { code, output } = await run('busted', ['--lua=/usr/bin/luajit', '--output=plainTerminal']);
+  const found = /(\d+) success(?:es)? \/ (\d+) failures? \/ (\d+) errors? \/ (\d+) pending/.exec(output);
+  if (found === null) return { passed: 0, failed: 1, skipped: 0 };
+  const [passed = 0, failures = 0, errors = 0, skipped = 0] = found.slice(1).map(Number);
+  return { passed, failed: Math.max(failures + errors, code === 0 ? 0 : 1), skipped };
+}
+
+async function jest(args: readonly string[], python: string): Promise<Count> {
+  const file = join(reports, 'jest.json');
+  const { code } = await run(
+    process.execPath,
+    [require.resolve('jest/bin/jest'), '--json', `--outputFile=${file}`, ...args],
+    { ...process.env, CAUSEWAY_TEST_PYTHON: python },
+  );
+  let report: JestReport;
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8')) as JestReport;
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const failed = report.numFailedTests + report.numRuntimeErrorTestSuites;
+  return {
+    passed: report.numPassedTests,
+    failed: Math.max(failed, code === 0 ? 0 : 1),
+    skipped: report.numPendingTests,
+  };
+}
+
+/** Runs a program, its output both shown and returned; jest's own JSON goes to its file and is not shown. */
+function run(command: string, args: readonly string[], env = process.env): Promise<{ code: number; output: string }> {
+  return new Promise((settle, reject) => {
+    const child = spawn(command, [...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (data: Buffer) => {
+      output += data.toString();
+      process.stdout.write(data);
+    });
+    child.once('error', (error) => {
+      reject(new UserError(`${command} could not be started: ${error.message}`));
+    });
+    child.once('close', (code) => {
+      settle({ code: code ?? 1, output });
+    });
+  });
+}
+
+runMain(main);
