@@ -1,0 +1,76 @@
+import { App, Stage, Tags, Validations, type StageProps } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { Construct } from 'constructs';
+import { environmentNames, resolveEnvironment, type CausewayConfig, type Environment } from './config';
+import { AWS_LIMITS } from './config/aws-limits';
+import { DEPLOYMENT_RULES } from './config/deployment';
+import { EgressStack } from './stacks/egress-stack';
+import { GatewayStack } from './stacks/gateway-stack';
+import { GlobalStack } from './stacks/global-stack';
+
+/** Region of the stacks that belong to no region. CloudFront's certificates have to be here. */
+export const GLOBAL_REGION = 'us-east-1';
+
+/**
+ * The environments that are built: the one that is named, or all that have regions.
+ *
+ * @throws ConfigError before anything is built, if any of them cannot be.
+ */
+export function deployableEnvironments(config: CausewayConfig, name?: string, source?: string): Environment[] {
+  const rules = [...DEPLOYMENT_RULES, ...AWS_LIMITS];
+  if (name !== undefined) return [resolveEnvironment(config, name, rules, source)];
+  return environmentNames(config, source)
+    .filter((candidate) => resolveEnvironment(config, candidate, [], source).regions.length > 0)
+    .map((candidate) => resolveEnvironment(config, candidate, rules, source));
+}
+
+/** Adds the environments to an app, and everything that their templates are held against. */
+export function addEnvironments(app: App, environments: readonly Environment[]): CausewayStage[] {
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return environments.map((environment) => new CausewayStage(app, environment.name, { environment }));
+}
+
+export interface CausewayStageProps extends StageProps {
+  readonly environment: Environment;
+}
+
+/** All stacks of one environment: egress and gateway of each region, one for what belongs to none, the edge if asked for. */
+export class CausewayStage extends Stage {
+  constructor(scope: Construct, id: string, props: CausewayStageProps) {
+    super(scope, id, props);
+    const { environment } = props;
+    const { account } = environment;
+    const stackProps = (region: string, role: string, what: string) => ({
+      env: { region, ...(account === undefined ? {} : { account }) },
+      stackName: `Causeway-${environment.name}-${role}`,
+      description: `Causeway, environment ${environment.name}: ${what}`,
+      terminationProtection: environment.loadBalancer.deletionProtection,
+    });
+
+    const gateways = environment.regions.map((region) => {
+      const scope = new Construct(this, region.region);
+      const egress =
+        region.existingVpc === undefined
+          ? new EgressStack(scope, 'Egress', {
+              ...stackProps(region.region, `${region.region}-egress`, 'network and fixed egress addresses'),
+              environment,
+              region,
+            })
+          : undefined;
+      const gateway = new GatewayStack(scope, 'Gateway', {
+        ...stackProps(region.region, `${region.region}-gateway`, 'load balancer, tasks and names of one region'),
+        environment,
+        region,
+        vpc: egress?.vpc,
+      });
+      if (egress !== undefined) gateway.addStackDependency(egress, 'the gateway runs in its VPC');
+      return gateway;
+    });
+    const global = new GlobalStack(this, 'Global', {
+      ...stackProps(GLOBAL_REGION, 'global', 'the public name'),
+      environment,
+    });
+    for (const gateway of gateways) global.addStackDependency(gateway, 'its records refer to the names of each region');
+    Tags.of(this).add('causeway:environment', environment.name);
+  }
+}
