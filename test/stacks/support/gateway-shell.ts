@@ -13,7 +13,7 @@ export class GatewayShell extends Stack {
   constructor(environment: Environment, { region }: Region, app: App = new App()) {
     super(app, `Shell-${region}`, { env: { region } });
     this.loadBalancer = new elbv2.ApplicationLoadBalancer(this, 'LoadBalancer', {
-      vpc: new ec2.Vpc(this, 'Vpc', { natGateways: 0 }),
+      vpc: new ec2.Vpc(this, 'Vpc', { natGateways: 0 }) as ec2.IVpc,
       internetFacing: true,
     });
     this.hostedZone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {

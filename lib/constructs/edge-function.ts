@@ -1,0 +1,54 @@
+/** The header in which the function hands the cache key what no list of header names could. */
+export const EDGE_KEY_HEADER = 'x-causeway-edge-key';
+
+/**
+ * What CloudFront runs on each request before it looks into its cache. It is a program of its own, in the language of
+ * CloudFront Functions 2.0.
+ *
+ * - Only `GET` and `HEAD` of `/v1/models` and of one model below it go on; all else is answered here, as the API would.
+ *   Paths are compared as sent: what is encoded, doubled or made of dots could be another path to nginx.
+ * - `anthropic-*` headers are an open list, and a cache policy takes ten names: the function digests all of them into
+ *   one, and replaces whatever a client sent under its name.
+ */
+export const EDGE_FUNCTION_CODE = `
+const crypto = require('crypto');
+
+const PATH = /^\\/v1\\/models(\\/[A-Za-z0-9_:@-][A-Za-z0-9._:@-]*)?$/;
+
+function handler(event) {
+  const request = event.request;
+  if ((request.method !== 'GET' && request.method !== 'HEAD') || !PATH.test(request.uri)) {
+    return notFound(event.context.requestId);
+  }
+  request.headers['${EDGE_KEY_HEADER}'] = { value: digest(request.headers) };
+  return request;
+}
+
+function digest(headers) {
+  const relevant = Object.keys(headers)
+    .filter((name) => /^(anthropic|x-causeway)-/.test(name) && name !== '${EDGE_KEY_HEADER}')
+    .sort()
+    .map((name) => [name, headers[name].multiValue ? headers[name].multiValue.map((one) => one.value) : headers[name].value]);
+  return crypto.createHash('sha256').update(JSON.stringify(relevant)).digest('hex');
+}
+
+function notFound(requestId) {
+  return {
+    statusCode: 404,
+    statusDescription: 'Not Found',
+    headers: {
+      'content-type': { value: 'application/json' },
+      'cache-control': { value: 'no-store' },
+      'request-id': { value: requestId },
+    },
+    body: {
+      encoding: 'text',
+      data: JSON.stringify({
+        type: 'error',
+        error: { type: 'not_found_error', message: 'Only GET /v1/models is served here; use the gateway for the rest.' },
+        request_id: requestId,
+      }),
+    },
+  };
+}
+`.trimStart();
