@@ -4,11 +4,12 @@ import { Construct } from 'constructs';
 import { environmentNames, resolveEnvironment, type CausewayConfig, type Environment } from './config';
 import { AWS_LIMITS } from './config/aws-limits';
 import { DEPLOYMENT_RULES } from './config/deployment';
+import { EDGE_REGION, EdgeStack } from './stacks/edge-stack';
 import { EgressStack } from './stacks/egress-stack';
 import { GatewayStack } from './stacks/gateway-stack';
 import { GlobalStack } from './stacks/global-stack';
 
-/** Region of the stacks that belong to no region. CloudFront's certificates have to be here. */
+/** Region of the stack that belongs to no region: where Route 53 has its control plane and its metrics. */
 export const GLOBAL_REGION = 'us-east-1';
 
 /**
@@ -71,6 +72,13 @@ export class CausewayStage extends Stage {
       environment,
     });
     for (const gateway of gateways) global.addStackDependency(gateway, 'its records refer to the names of each region');
+    if (environment.edge.enabled) {
+      const edge = new EdgeStack(this, 'Edge', {
+        ...stackProps(EDGE_REGION, 'edge', 'CloudFront for lists of models'),
+        environment,
+      });
+      edge.addStackDependency(global, 'its origin is the public name');
+    }
     Tags.of(this).add('causeway:environment', environment.name);
   }
 }
