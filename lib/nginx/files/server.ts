@@ -18,6 +18,14 @@ const OWN_STATUSES = [
   400, 403, 404, 405, 408, 411, 412, 413, 414, 415, 416, 421, 429, 494, 495, 496, 497, 500, 501, 502, 503, 504, 505,
 ];
 
+/** nginx's private statuses (494 and up to 499), as what they go out to the client. */
+const PRIVATE_STATUSES: ReadonlyMap<number, number> = new Map([
+  [494, 431],
+  [495, 400],
+  [496, 400],
+  [497, 400],
+]);
+
 /** Which location a route class is. Longer prefixes win, so `other` is what is left. */
 const LOCATIONS: Readonly<Record<RouteClass, readonly string[]>> = {
   generate: ['= /v1/messages'],
@@ -69,16 +77,27 @@ export function listenConf({ tls }: Environment, placement: Placement): string {
 /** What nginx refuses by itself is answered in the API's error shape. */
 export function errorsConf(): string {
   return file(
-    ...['line', 'key', 'api_key', 'authorization', 'upstream', 'route_class'].map((name) =>
-      directive('set', `$causeway_${name}`, ''),
-    ),
-    directive('error_page', ...OWN_STATUSES, '@own_error'),
-    block('location @own_error', [
+    comment('A request that fails before these are set is logged without them; that is no mistake to warn of.'),
+    directive('uninitialized_variable_warn', 'off'),
+    comment('By URI, not by name: nginx cannot enter a named location when the request line itself was unreadable.'),
+    ...OWN_STATUSES.map((status) => {
+      const outside = PRIVATE_STATUSES.get(status);
+      return directive(
+        'error_page',
+        status,
+        ...(outside === undefined ? [] : [`=${outside}`]),
+        `${OWN_ERROR}${status}`,
+      );
+    }),
+    block(`location ^~ ${OWN_ERROR}`, [
       directive('internal'),
       block('content_by_lua_block', ["require('causeway.phase.own_error').run()"]),
     ]),
   );
 }
+
+/** Prefix of the internal locations that answer for nginx; the status follows. */
+const OWN_ERROR = '/.causeway/error/';
 
 /** Health: the process, and whether traffic should come. */
 export function healthConf(): string {
@@ -104,6 +123,8 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
   return block(`location ${match}`, [
     directive('set', '$causeway_route_class', routeClass),
     directive('set', '$causeway_upstream', upstream.id),
+    comment('Filled in by Lua. Not at the level of the server: a redirect to an own error would empty them again.'),
+    ...['key', 'api_key', 'authorization', 'line'].map((name) => directive('set', `$causeway_${name}`, '')),
     directive('client_max_body_size', environment.bodies[routeClass]),
     ...(STREAMED.has(routeClass)
       ? [

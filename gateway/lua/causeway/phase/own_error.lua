@@ -14,6 +14,7 @@ local ANSWERS = {
   [405] = { 405, 'method', 'This method is not allowed.' },
   [408] = { 408, 'client_slow', 'The request did not arrive in time.' },
   [413] = { 413, 'body_too_large', 'The request exceeds the maximum allowed number of bytes.' },
+  [411] = { 411, 'length_required', 'The request needs a content-length.' },
   [414] = { 414, 'uri_too_long', 'The request line is too long.' },
   [421] = { 421, 'misdirected', 'The request was sent to the wrong server.' },
   [494] = { 431, 'headers_too_large', 'The request headers are too large.' },
@@ -26,8 +27,9 @@ local ANSWERS = {
 }
 
 function M.run()
-  local status = ngx.status
-  local answer = ANSWERS[status] or { status, 'status_' .. status, 'The request was refused.' }
+  -- The location's last segment: nginx's own status, which `ngx.status` no longer tells for the private ones.
+  local status = tonumber(ngx.var.uri:match('%d+$'))
+  local answer = ANSWERS[status] or { ngx.status, 'status_' .. status, 'The request was refused.' }
   -- What nginx refused by itself never reached the access phase.
   local request = context.get() or context.begin(clock.monotonic_ms())
   return refuse.send(request, answer[1], answer[2], answer[3])
