@@ -2,9 +2,10 @@
 --
 -- What it is for: `registry` reads a document that people write by hand; whatever it does not understand must be
 -- refused with a message that can be acted upon, for a member that is silently ignored is a limit that does not hold.
--- Units: as the member's name says. Shapes: a check is a function(value) -> value as it is kept, or nil, what is
--- allowed [, where inside the member, the value there]. Messages never hold what might be a secret: values of `keys` and of `upstreamCredential`
--- are not shown, for somebody will paste a key there.
+-- Units: as the member's name says.
+-- Shapes: a check is a function(value) -> value as it is kept, or nil, what is allowed [, where inside the member, the
+-- value there]. Messages never hold what might be a secret: values of `keys` and of `upstreamCredential` are not shown,
+-- for somebody will paste a key there.
 
 local text = require 'causeway.core.text'
 local timestamp = require 'causeway.core.timestamp'

@@ -1,7 +1,8 @@
 --- RFC 3339 timestamps in UTC, whole seconds.
 --
 -- What it is for: dates in documents that people write (`notAfter` of a key). Only one form is read, so that a date
--- means the same to everybody: `2026-12-01T00:00:00Z`. No offsets, no fractions, no leap seconds, no dates that do not exist.
+-- means the same to everybody: `2026-12-01T00:00:00Z`. No offsets, no fractions, no leap seconds, no dates that do not
+-- exist.
 -- Units: seconds since 1970. `os.time` is not used, for it depends on the machine's time zone.
 
 local floor = math.floor
@@ -9,7 +10,7 @@ local format = string.format
 
 local _M = {}
 
--- Days since 1970-01-01 of a date in the Gregorian calendar, counting years from March so that the leap day comes last.
+-- Days since 1970-01-01 of a date in the Gregorian calendar. Years are counted from March, so the leap day comes last.
 local function days_from_civil(year, month, day)
   if month <= 2 then
     year = year - 1
@@ -41,7 +42,8 @@ function _M.format(seconds)
   local days = floor(seconds / 86400)
   local rest = floor(seconds) - days * 86400
   local year, month, day = civil_from_days(days)
-  return format('%04d-%02d-%02dT%02d:%02d:%02dZ', year, month, day, floor(rest / 3600), floor(rest / 60) % 60, rest % 60)
+  return format('%04d-%02d-%02dT%02d:%02d:%02dZ',
+    year, month, day, floor(rest / 3600), floor(rest / 60) % 60, rest % 60)
 end
 
 --- A time from text.
