@@ -39,7 +39,7 @@ const pipTimeoutMs = 300_000;
  */
 export async function ensurePythonVenv(options: PythonVenvOptions): Promise<PythonVenv> {
   const dir = resolve(options.dir ?? '.venv');
-  const requirements = resolve(options.requirements ?? join('test', 'requirements.txt'));
+  const requirements = options.requirements ?? join('test', 'requirements.txt');
   const outcome = await withLock(`${dir}.lock`, () => make(dir, requirements, options), {
     timeoutMs: 2 * pipTimeoutMs,
   });
@@ -63,7 +63,7 @@ async function make(dir: string, requirements: string, options: PythonVenvOption
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(python)) return { ok: true, python };
 
-  say(`installing the Python packages of ${requirements} into ${dir}`);
+  say(`installing the Python packages of ${requirements} into ${options.dir ?? '.venv'}`);
   rmSync(dir, { recursive: true, force: true });
   const venv = await run(system.python, ['-m', 'venv', dir], env);
   if (venv.code !== 0) return unfinished(dir, `python3 -m venv failed: ${lastLine(venv.output)}`);
