@@ -1,9 +1,5 @@
-import { App } from 'aws-cdk-lib';
-import { Template } from 'aws-cdk-lib/assertions';
-import { RegionalDns } from '../../lib/constructs/regional-dns';
-import { GlobalStack } from '../../lib/stacks/global-stack';
+import { deployedStacks } from './support/deployed';
 import { deployable } from './support/environment';
-import { GatewayShell } from './support/gateway-shell';
 import { Route53Simulator, type Outage } from './support/route53';
 
 const PUBLIC_NAME = 'claude.example.com.';
@@ -20,23 +16,8 @@ const environment = deployable({
   },
 });
 
-function deploy(): Route53Simulator {
-  const app = new App();
-  const gateways = environment.regions.map((region) => {
-    const stack = new GatewayShell(environment, region, app);
-    new RegionalDns(stack, 'Dns', {
-      environment,
-      region,
-      loadBalancer: stack.loadBalancer,
-      hostedZone: stack.hostedZone,
-    });
-    return stack;
-  });
-  const global = new GlobalStack(app, 'Global', { environment, env: { region: 'us-east-1' } });
-  return new Route53Simulator(
-    [...gateways, global].map((stack) => ({ region: stack.region, template: Template.fromStack(stack).toJSON() })),
-  );
-}
+/** The whole app, as `cdk deploy` would make it. */
+const stacks = deployedStacks(environment);
 
 /** The ways in which a region can be gone. */
 const outages = (...regions: string[]): Outage[] => [
@@ -48,7 +29,7 @@ const outages = (...regions: string[]): Outage[] => [
 const rotations = REGIONS.map((_, index) => [...REGIONS.slice(index), ...REGIONS.slice(0, index)]);
 
 describe.each(['A', 'AAAA'])('from the public name to a load balancer (%s)', (type) => {
-  const dns = deploy();
+  const dns = new Route53Simulator(stacks);
   const ask = (country: string, nearest: readonly string[], outage?: Outage): string =>
     dns.resolve(PUBLIC_NAME, type, { country, nearest }, outage);
 
@@ -104,3 +85,25 @@ describe.each(['A', 'AAAA'])('from the public name to a load balancer (%s)', (ty
     }
   });
 });
+
+test.each(REGIONS)('the load balancer that names of %s lead to forwards 443 to a target group', (region) => {
+  const gateway = stacks.find((stack) => stack.region === region && stack.name.endsWith('-gateway'));
+  const resources = Object.values(gateway?.template.Resources ?? {}) as Resource[];
+  const of = (type: string): Resource[] => resources.filter(({ Type }) => Type === type);
+  const aliases = of('AWS::Route53::RecordSet').map(({ Properties }) =>
+    JSON.stringify((Properties['AliasTarget'] as { DNSName: unknown }).DNSName),
+  );
+  const listeners = of('AWS::ElasticLoadBalancingV2::Listener').filter(({ Properties }) => Properties['Port'] === 443);
+  expect(listeners).toHaveLength(1);
+  const { Ref: loadBalancer } = listeners[0]?.Properties['LoadBalancerArn'] as { Ref: string };
+  expect(aliases).toHaveLength(4);
+  for (const alias of aliases) expect(alias).toContain(`{"Fn::GetAtt":["${loadBalancer}","DNSName"]}`);
+  expect(listeners[0]?.Properties['DefaultActions']).toMatchObject([
+    { Type: 'forward', TargetGroupArn: { Ref: expect.any(String) as string } },
+  ]);
+});
+
+interface Resource {
+  readonly Type: string;
+  readonly Properties: Readonly<Record<string, unknown>>;
+}
