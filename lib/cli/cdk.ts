@@ -26,7 +26,7 @@ export interface CdkRequest {
   readonly rest: readonly string[];
 }
 
-/** Reads a command line: `deploy [region] [--environment name] [-- options of cdk]`. */
+/** Reads a command line: `deploy [region] [--env name] [-- options of cdk]`. */
 export function parseRequest(argv: readonly string[]): CdkRequest {
   const separator = argv.indexOf('--');
   const own = separator < 0 ? argv : argv.slice(0, separator);
@@ -38,7 +38,7 @@ export function parseRequest(argv: readonly string[]): CdkRequest {
     parsed = parseArgs({
       args,
       allowPositionals: true,
-      options: { environment: { type: 'string', short: 'e' } },
+      options: { env: { type: 'string' } },
     });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
@@ -50,7 +50,7 @@ export function parseRequest(argv: readonly string[]): CdkRequest {
   return {
     command: known,
     target,
-    environment: parsed.values.environment,
+    environment: parsed.values.env,
     rest: separator < 0 ? [] : argv.slice(separator + 1),
   };
 }
@@ -93,7 +93,7 @@ function only(environments: readonly Environment[]): Environment {
   const [first, ...others] = environments;
   if (first === undefined) throw new UsageError('causeway.config.ts has no environment with regions to deploy');
   if (others.length > 0) {
-    throw new UsageError(`say which environment by --environment: ${environments.map(({ name }) => name).join(', ')}`);
+    throw new UsageError(`say which environment by --env: ${environments.map(({ name }) => name).join(', ')}`);
   }
   return first;
 }

@@ -7,7 +7,11 @@ import { Construct } from 'constructs';
 import type { Environment, Region } from '../config';
 import { registryRollout } from '../config/aws-limits';
 import { appConfigNames } from '../gateway-image';
+import type { CredentialsDocument } from '../registry/document';
 import { INITIAL_REGISTRY, REGISTRY_SCHEMA } from './registry-schema';
+
+/** Credentials before an operator has put any in. */
+const EMPTY_CREDENTIALS: CredentialsDocument = { version: 1, credentials: {} };
 
 export interface AppConfigProps {
   readonly environment: Environment;
@@ -113,10 +117,9 @@ export class AppConfig extends Construct {
 
   private createCredentials(): secretsmanager.ISecret {
     const secret = new secretsmanager.Secret(this, 'UpstreamCredentials', {
-      description: 'Upstream credentials by name: {"anthropic": "<key>"}',
-      // A document of the right form with no usable key, so that what is read before an operator has filled it in is refused
-      // by the upstream, and not by a parser.
-      generateSecretString: { secretStringTemplate: '{}', generateStringKey: 'unset' },
+      description: 'Upstream credentials: {"version":1,"credentials":{"<name>":"<key>"}}',
+      // The form to fill in. Secrets Manager insists on generating something; gateways refuse the document with it inside.
+      generateSecretString: { secretStringTemplate: JSON.stringify(EMPTY_CREDENTIALS), generateStringKey: 'unset' },
       removalPolicy: RemovalPolicy.RETAIN,
     });
     Validations.of(secret).acknowledge({

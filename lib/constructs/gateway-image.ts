@@ -10,7 +10,7 @@ import { renderImage, type ImagePlacementProps } from '../gateway-image';
 /** The gateway's sources: Dockerfile, start script and Lua. */
 const SOURCE = join(__dirname, '../../gateway');
 /** What of them goes into the image; specs and tools stay out, so that a changed test deploys nothing. */
-const CONTEXT = ['Dockerfile', 'start.sh', 'lua'] as const;
+const CONTEXT = ['Dockerfile', 'start.sh', 'entrypoint.sh', 'lua'] as const;
 /** The AppConfig agent as AWS publishes it, where nothing is built. */
 const AGENT_IMAGE = 'public.ecr.aws/aws-appconfig/aws-appconfig-agent:2.x';
 
