@@ -19,8 +19,11 @@ export const gatewayPackages: readonly PackageChoice[] = [
   ['valkey-server', 'redis-server'],
 ];
 
-/** What the tests need besides {@link gatewayPackages}. */
-export const testPackages: readonly PackageChoice[] = ['lua-busted', 'lua-check', 'curl', 'python3-venv', 'openssl'];
+/** What the examples that `npm start` prints need. */
+export const examplePackages: readonly PackageChoice[] = ['curl', 'python3-venv'];
+
+/** What the tests need besides {@link gatewayPackages} and {@link examplePackages}. */
+export const testPackages: readonly PackageChoice[] = ['lua-busted', 'lua-check', 'openssl'];
 
 /** What {@link planPackages} decides from. */
 export interface PackageFacts {
