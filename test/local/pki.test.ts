@@ -140,7 +140,7 @@ describe('ensureLocalPki', () => {
   it('makes certificates once, that only their owner can take the keys of', async () => {
     const dir = sandbox.path('.causeway', 'pki');
     const [first, second] = await Promise.all([ensureLocalPki(dir), ensureLocalPki(dir)]);
-    const all = [first.caFile, ...Object.values(first.gateway), ...Object.values(first.mock)] as string[];
+    const all = [first.caFile, ...[first.gateway, first.mock].flatMap((files) => [files.certFile, files.keyFile])];
     const before = contents(all);
     expect(second.authority).toEqual(first.authority);
     await ensureLocalPki(dir);
