@@ -1,5 +1,5 @@
 import type { Environment } from '../config';
-import { clientAddressConf, coreConf, logConf, luaConf, nginxConf } from './files/core';
+import { addressLimitConf, clientAddressConf, coreConf, logConf, luaConf, nginxConf } from './files/core';
 import { errorsConf, healthConf, listenConf, routesConf } from './files/server';
 import { upstreamConf, upstreamsConf } from './files/upstreams';
 import type { Placement } from './placement';
@@ -19,6 +19,7 @@ export function renderGateway(environment: Environment, placement: Placement): R
     'nginx.conf': nginxConf(environment, placement),
     'http/core.conf': coreConf(environment, placement),
     'http/client-address.conf': clientAddressConf(environment),
+    'http/address-limit.conf': addressLimitConf(environment),
     'http/lua.conf': luaConf(environment, placement),
     'http/log.conf': logConf(),
     'http/upstreams.conf': upstreamsConf(environment),

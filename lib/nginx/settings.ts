@@ -12,7 +12,7 @@ export function settings(environment: Environment, placement: Placement): string
     {
       environment: environment.name,
       region: placement.region,
-      auth: { mode: auth.mode, poll_seconds: auth.pollSeconds },
+      auth: { mode: auth.mode, poll_seconds: auth.pollSeconds, revocation_seconds: auth.revocationSeconds },
       consumer_defaults: {
         rate: consumers.defaults.rate,
         burst: consumers.defaults.burst,

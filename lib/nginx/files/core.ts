@@ -27,6 +27,7 @@ export function nginxConf(environment: Environment, placement: Placement): strin
     block('http', [
       directive('include', 'http/core.conf'),
       directive('include', 'http/client-address.conf'),
+      directive('include', 'http/address-limit.conf'),
       directive('include', 'http/lua.conf'),
       directive('include', 'http/log.conf'),
       directive('include', 'http/upstreams.conf'),
@@ -95,6 +96,26 @@ export function clientAddressConf({ clientAddress }: Environment): string {
   );
 }
 
+/**
+ * The leaky bucket for requests without a good credential, by address. Its key is empty, and the request not counted, for
+ * everybody else: a whole company may share one address.
+ */
+export function addressLimitConf({ limits }: Environment): string {
+  const { rate, exempt } = limits.perAddress;
+  return file(
+    block('geo $causeway_exempt', [directive('default', 0), ...exempt.map((network) => directive(network, 1))]),
+    comment('nginx knows whole numbers only: by the minute, a rate below one a second can be told.'),
+    directive(
+      'limit_req_zone',
+      '$causeway_address_key',
+      'zone=causeway_address:10m',
+      `rate=${Math.round(rate * 60)}r/m`,
+    ),
+    directive('limit_req_status', 429),
+    directive('limit_req_log_level', 'info'),
+  );
+}
+
 /** The data plane: where its code is, its shared memory, its phases that belong to no location. */
 export function luaConf(_environment: Environment, placement: Placement): string {
   return file(
@@ -103,6 +124,10 @@ export function luaConf(_environment: Environment, placement: Placement): string
     directive('lua_shared_dict', 'causeway_state', '2m'),
     comment('The state of limits, by consumer and by client address.'),
     directive('lua_shared_dict', 'causeway_limits', '16m'),
+    comment('Places that consumers hold: apart, so that nothing can crowd a count out.'),
+    directive('lua_shared_dict', 'causeway_inflight', '8m'),
+    comment('Credentials that the upstream accepted lately, in passthrough.'),
+    directive('lua_shared_dict', 'causeway_proven', '4m'),
     directive('lua_code_cache', 'on'),
     comment('Timers: DNS, registry, credentials, certificate and gauges, of each worker.'),
     directive('lua_max_running_timers', 256),

@@ -114,8 +114,17 @@ export function routesConf(environment: Environment, placement: Placement): stri
       LOCATIONS[routeClass].map((match) => routeLocation(environment, placement, routeClass, match)),
     ),
     comment("SDKs' and Claude Code's reachability probes, answered here; everything else is no route of the API."),
-    block('location /', [block('content_by_lua_block', ["require('causeway.phase.probe').run()"])]),
+    block('location /', [
+      directive('set', '$causeway_address_key', '$binary_remote_addr'),
+      block('if ($causeway_exempt)', [directive('set', '$causeway_address_key', '')]),
+      ...addressLimit(environment),
+      block('content_by_lua_block', ["require('causeway.phase.probe').run()"]),
+    ]),
   );
+}
+
+function addressLimit({ limits }: Environment): string[] {
+  return [directive('limit_req', 'zone=causeway_address', `burst=${limits.perAddress.burst}`, 'nodelay')];
 }
 
 function routeLocation(environment: Environment, placement: Placement, routeClass: RouteClass, match: string): string {
@@ -124,7 +133,9 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
     directive('set', '$causeway_route_class', routeClass),
     directive('set', '$causeway_upstream', upstream.id),
     comment('Filled in by Lua. Not at the level of the server: a redirect to an own error would empty them again.'),
-    ...['key', 'api_key', 'authorization', 'line'].map((name) => directive('set', `$causeway_${name}`, '')),
+    ...['key', 'api_key', 'authorization', 'address_key', 'line'].map((name) =>
+      directive('set', `$causeway_${name}`, ''),
+    ),
     directive('client_max_body_size', environment.bodies[routeClass]),
     ...(STREAMED.has(routeClass)
       ? [
@@ -135,6 +146,8 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
     directive('proxy_read_timeout', `${environment.timeouts.upstream.readSeconds[routeClass]}s`),
     directive('add_header', 'x-causeway-upstream', '$causeway_upstream', 'always'),
     directive('add_header', 'x-causeway-region', placement.region, 'always'),
+    block('rewrite_by_lua_block', ["require('causeway.phase.rewrite').run()"]),
+    ...addressLimit(environment),
     block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
     block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),
     block('body_filter_by_lua_block', ["require('causeway.phase.body_filter').run()"]),

@@ -1,12 +1,15 @@
---- Who asks, and may they: path, authentication, the upstream's credential.
+--- May they: refusals, the consumer's limits and policies, and the credential that goes on to the upstream.
 
 local clock = require('causeway.io.clock')
-local context = require('causeway.phase.context')
 local documents = require('causeway.io.documents')
+local context = require('causeway.phase.context')
+local gcra = require('causeway.core.gcra')
+local inflight = require('causeway.io.inflight')
+local policy = require('causeway.core.policy')
 local refuse = require('causeway.phase.refuse')
-local route = require('causeway.core.route')
+local request_body = require('causeway.io.request_body')
 local settings = require('causeway.settings')
-local sha256 = require('causeway.io.sha256')
+local timestamp = require('causeway.core.timestamp')
 
 local M = {}
 
@@ -17,6 +20,7 @@ local NEVER_NOMINATED = {
   ['keep-alive'] = true,
   ['authorization'] = true,
   ['x-api-key'] = true,
+  ['content-encoding'] = true,
   ['content-length'] = true,
   ['content-type'] = true,
   ['host'] = true,
@@ -32,58 +36,68 @@ local function strip_nominated(connection)
   end
 end
 
---- The credential that the client sent: one of the two headers, or both when they agree (Claude Code's apiKeyHelper).
--- @treturn string|nil
--- @treturn nil|string why there is none: 'missing', 'malformed' or 'disagree'
-local function client_credential(var)
-  local key, authorization = var.http_x_api_key, var.http_authorization
-  local bearer
-  if authorization and authorization ~= '' then
-    bearer = authorization:match('^[Bb][Ee][Aa][Rr][Ee][Rr] +([^%s]+)$')
-    if not bearer then
-      return nil, 'malformed'
-    end
-  end
-  if key == '' then
-    key = nil
-  end
-  if key and bearer and key ~= bearer then
-    return nil, 'disagree'
-  end
-  local credential = bearer or key
-  if not credential then
-    return nil, 'missing'
-  end
-  return credential
+local function limited(request, reason, message, retry_ms, remaining, reset_ms)
+  local consumer = request.consumer
+  return refuse.send(request, 429, reason, message, {
+    ['retry-after'] = math.ceil(retry_ms / 1000),
+    ['retry-after-ms'] = math.ceil(retry_ms),
+    ['x-should-retry'] = 'true',
+    -- The API counts by the minute.
+    ['anthropic-ratelimit-requests-limit'] = math.floor(consumer.rate * 60),
+    ['anthropic-ratelimit-requests-remaining'] = remaining,
+    ['anthropic-ratelimit-requests-reset'] = timestamp.format(math.ceil(ngx.now() + reset_ms / 1000)),
+  })
 end
 
-local REFUSALS = {
-  missing = { 'no_credential', 'x-api-key header is required' },
-  malformed = { 'bad_authorization', 'invalid authorization header' },
-  disagree = { 'credentials_disagree', 'x-api-key and authorization disagree; send one of them' },
-  unknown = { 'unknown_key', 'invalid x-api-key' },
-  expired = { 'expired_key', 'invalid x-api-key' },
-  disabled = { 'disabled_consumer', 'invalid x-api-key' },
-}
+local CONCURRENCY_RETRY_MS = 1000
 
-local function refuse_credential(request, reason)
-  local refusal = REFUSALS[reason]
-  return refuse.send(request, 401, refusal[1], refusal[2])
+local function check_rate(request)
+  local consumer = request.consumer
+  local allowed, remaining, reset_ms, retry_ms, store_error =
+    gcra.check(ngx.shared.causeway_limits, consumer.id, consumer.rate, consumer.burst, ngx.now() * 1000)
+  if store_error then
+    ngx.log(ngx.ERR, 'causeway: the rate of ', consumer.id, ' cannot be counted: ', store_error)
+  end
+  if not allowed then
+    return limited(request, 'rate', 'This key exceeds its rate of requests.', retry_ms, remaining, reset_ms)
+  end
 end
 
--- The gateway's own keys: the client's credential stops here, the upstream's takes its place.
-local function use_gateway_key(request, var, credential)
-  local registry, credentials = documents.registry.value, documents.credentials.value
-  if not registry or not credentials then
-    return refuse.send(request, 503, 'not_ready', 'Causeway is starting.', { ['retry-after'] = 1 })
+local function take_place(request, kind, limit, message)
+  local consumer = request.consumer
+  if not inflight.take(kind, consumer.id, limit) then
+    return limited(request, 'concurrency', message, CONCURRENCY_RETRY_MS, 0, CONCURRENCY_RETRY_MS)
   end
-  local consumer, reason = registry:find(sha256.hex(credential), ngx.time())
-  if not consumer then
-    return refuse_credential(request, reason)
+  request[kind .. '_taken'] = true
+end
+
+local function apply_policy(request, var)
+  local consumer, class = request.consumer, request.class
+  local content_length = tonumber(var.http_content_length)
+  local has_body = (content_length or 0) > 0 or (var.http_transfer_encoding or '') ~= ''
+  local refusal = policy.check_head(consumer, class, content_length, has_body)
+  if refusal then
+    return refuse.send(request, refusal.status, refusal.reason, refusal.message)
   end
-  request.consumer = consumer.id
+  if not has_body or not policy.needs_body(consumer, class) then
+    return
+  end
+  local body = request_body.read(policy.MAX_SCANNED_BYTES)
+  local problem, model, stream =
+    policy.check_body(consumer, class, body, var.http_content_encoding, request_body.SCAN_OPTIONS)
+  request.model = model
+  if problem then
+    return refuse.send(request, problem.status, problem.reason, problem.message)
+  end
+  if stream and consumer.maxStreams < consumer.concurrency then
+    return take_place(request, 'streams', consumer.maxStreams, 'This key exceeds its number of concurrent streams.')
+  end
+end
+
+-- The client's credential stops here, the upstream's takes its place.
+local function inject_credential(request, var)
   local upstream = settings.upstream_by_id[var.causeway_upstream]
-  local secret = credentials[consumer.upstreamCredential or upstream.credential]
+  local secret = documents.credentials.value[request.consumer.upstreamCredential or upstream.credential]
   if not secret then
     return refuse.send(request, 503, 'no_upstream_credential', 'The upstream credential of this consumer is missing.')
   end
@@ -94,32 +108,22 @@ local function use_gateway_key(request, var, credential)
   end
 end
 
--- The client's own credential goes through; only its hash is used here.
-local function pass_credential(request, var, credential)
-  request.consumer = 'credential-' .. sha256.hex(credential):sub(1, 16)
-  request.consumer_unproven = true
-  var.causeway_authorization = var.http_authorization or ''
-  var.causeway_api_key = var.http_x_api_key or ''
-end
-
 function M.run()
-  local request = context.begin(clock.monotonic_ms())
-  local var = ngx.var
-  local path_problem = route.check_path(var.request_uri)
-  if path_problem then
-    return refuse.send(request, 400, 'odd_path', 'The path is not allowed: ' .. path_problem .. '.')
+  local request, var = context.get(), ngx.var
+  local denied = request.denied
+  if denied then
+    return refuse.send(request, denied.status, denied.reason, denied.message, denied.headers)
   end
-  if not settings.allow_admin_api and route.classify('GET', var.uri) == 'admin' then
-    return refuse.send(request, 403, 'admin_api', 'The Admin API is not reachable through this gateway.')
-  end
-  local credential, problem = client_credential(var)
-  if not credential then
-    return refuse_credential(request, problem)
+  if request.consumer then
+    check_rate(request)
+    take_place(request, 'requests', request.consumer.concurrency, 'This key exceeds its number of concurrent requests.')
+    apply_policy(request, var)
   end
   if settings.auth.mode == 'keys' then
-    use_gateway_key(request, var, credential)
+    inject_credential(request, var)
   else
-    pass_credential(request, var, credential)
+    var.causeway_authorization = var.http_authorization or ''
+    var.causeway_api_key = var.http_x_api_key or ''
   end
   local connection = var.http_connection
   if connection and connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then

@@ -1,14 +1,27 @@
 --- Looks at the answer's head: is it a stream, does it carry usage.
 
 local context = require('causeway.phase.context')
+local proven = require('causeway.io.proven')
 local usage = require('causeway.core.usage')
 
 local M = {}
+
+-- `passthrough`: the upstream's word on the client's credential.
+local function prove(request, status)
+  if status == 401 then
+    proven.refuse(request.credential_hash)
+  elseif status < 400 then
+    proven.accept(request.credential_hash)
+  end
+end
 
 function M.run()
   local request = context.get()
   if not request or request.refusal then
     return
+  end
+  if request.credential_hash then
+    prove(request, ngx.status)
   end
   local content_type = ngx.header['content-type']
   if type(content_type) ~= 'string' then
@@ -18,7 +31,7 @@ function M.run()
   if is_stream then
     context.mark_stream(request)
   end
-  if ngx.var.causeway_route_class == 'generate' and ngx.status == 200 then
+  if request.class == 'generate' and ngx.status == 200 then
     if is_stream then
       request.usage = usage.sse()
     elseif content_type:find('application/json', 1, true) == 1 then

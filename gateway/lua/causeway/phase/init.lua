@@ -21,6 +21,7 @@ function M.run(settings_path)
     'log',
     'own_error',
     'probe',
+    'rewrite',
   }) do
     require('causeway.phase.' .. phase)
   end

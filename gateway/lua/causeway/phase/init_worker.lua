@@ -4,6 +4,7 @@ local certificate = require('causeway.io.certificate')
 local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
 local gauges = require('causeway.io.gauges')
+local inflight = require('causeway.io.inflight')
 local settings = require('causeway.settings')
 
 local M = {}
@@ -16,6 +17,7 @@ function M.run()
   dns.start(settings.upstreams)
   documents.start()
   certificate.start()
+  inflight.start()
   gauges.start()
 end
 

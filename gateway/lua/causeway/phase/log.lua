@@ -3,6 +3,7 @@
 local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local emf = require('causeway.core.emf')
+local inflight = require('causeway.io.inflight')
 local metrics_catalogue = require('causeway.core.metrics')
 local scan = require('causeway.core.scan')
 local settings = require('causeway.settings')
@@ -48,6 +49,11 @@ end
 local function requested_model()
   local body = ngx.req.get_body_data()
   return body and (scan.model_and_stream(body))
+end
+
+-- CloudWatch drops a metric whose dimension holds anything but plain text, and says so nowhere.
+local function as_dimension(model)
+  return model and model:find('^[%w][%w%._:/@-]*$') and model or nil
 end
 
 local function rfc3339(seconds)
@@ -173,10 +179,10 @@ local function build(request, var)
   elseif status >= 400 then
     metrics.Errors4xx = 1
   end
-  properties.consumer = request.consumer
+  properties.consumer = request.consumer_id
   -- An unproven credential makes no dimension: anybody could make as many as they like.
-  if not request.consumer_unproven or status < 400 then
-    properties.Consumer = request.consumer
+  if not request.unproven or status < 400 then
+    properties.Consumer = request.consumer_id
   end
   if request.refusal then
     properties.refusal = request.refusal
@@ -191,13 +197,22 @@ local function build(request, var)
     local usage = usage_of(request, aborted)
     if usage then
       add_usage(metrics, properties, usage)
-      properties.Model = usage.model
+      properties.Model = as_dimension(usage.model)
       properties.model = usage.model
     elseif route_class == 'generate' or route_class == 'count' then
-      properties.model = requested_model()
+      properties.model = request.model or requested_model()
     end
   end
   return metrics, properties
+end
+
+local function give_back(request)
+  if request.requests_taken then
+    inflight.give_back('requests', request.consumer_id)
+  end
+  if request.streams_taken then
+    inflight.give_back('streams', request.consumer_id)
+  end
 end
 
 function M.run()
@@ -209,6 +224,7 @@ function M.run()
   local request = context.get() or context.begin(clock.monotonic_ms())
   local metrics, properties = build(request, var)
   var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
+  give_back(request)
   context.finish(request)
 end
 

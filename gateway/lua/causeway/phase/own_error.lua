@@ -17,6 +17,12 @@ local ANSWERS = {
   [411] = { 411, 'length_required', 'The request needs a content-length.' },
   [414] = { 414, 'uri_too_long', 'The request line is too long.' },
   [421] = { 421, 'misdirected', 'The request was sent to the wrong server.' },
+  [429] = {
+    429,
+    'address_limited',
+    'Too many requests without a valid credential from this address.',
+    { ['retry-after'] = 1 },
+  },
   [494] = { 431, 'headers_too_large', 'The request headers are too large.' },
   [497] = { 400, 'http_to_https', 'Plain HTTP was sent to an HTTPS port.' },
   [500] = { 500, 'internal', 'Causeway failed on this request.' },
@@ -32,7 +38,7 @@ function M.run()
   local answer = ANSWERS[status] or { ngx.status, 'status_' .. status, 'The request was refused.' }
   -- What nginx refused by itself never reached the access phase.
   local request = context.get() or context.begin(clock.monotonic_ms())
-  return refuse.send(request, answer[1], answer[2], answer[3])
+  return refuse.send(request, answer[1], answer[2], answer[3], answer[4])
 end
 
 return M

@@ -1,0 +1,99 @@
+--- How many requests and streams each consumer has in flight on this node, exactly: counted in shared memory, given
+-- back in the log phase, and taken back from a worker that died with requests open.
+
+local ffi = require('ffi')
+local log = require('causeway.io.log')
+
+ffi.cdef('int kill(int pid, int signal);')
+
+local M = {}
+
+local SWEEP_SECONDS = 1
+
+local function dictionary()
+  return ngx.shared.causeway_inflight
+end
+
+-- What one worker holds is counted a second time under its pid, so that it can be given back in its place.
+local function own_key(pid, slot)
+  return 'w:' .. pid .. ':' .. slot
+end
+
+local function add(slot, count)
+  local total, add_error = dictionary():incr(slot, count, 0)
+  if not total then
+    return nil, add_error
+  end
+  dictionary():incr(own_key(ngx.worker.pid(), slot), count, 0)
+  return total
+end
+
+--- Takes one of a consumer's places.
+-- @tparam string kind `requests` or `streams`
+-- @tparam string consumer its id
+-- @tparam number limit how many there are
+-- @treturn boolean whether one was free; where the dictionary cannot count, the request passes
+function M.take(kind, consumer, limit)
+  local slot = kind .. ':' .. consumer
+  local total = add(slot, 1)
+  if not total then
+    return true
+  end
+  if total > limit then
+    add(slot, -1)
+    return false
+  end
+  return true
+end
+
+--- Gives a place back.
+function M.give_back(kind, consumer)
+  add(kind .. ':' .. consumer, -1)
+end
+
+local function is_alive(pid)
+  return ffi.C.kill(pid, 0) == 0
+end
+
+local function forget_worker(pid)
+  local dict = dictionary()
+  local prefix = 'w:' .. pid .. ':'
+  local returned = 0
+  for _, key in ipairs(dict:get_keys(0)) do
+    if key:sub(1, #prefix) == prefix then
+      local held = dict:get(key) or 0
+      if held > 0 then
+        dict:incr(key:sub(#prefix + 1), -held)
+        returned = returned + held
+      end
+      dict:delete(key)
+    end
+  end
+  dict:delete('pid:' .. pid)
+  if returned > 0 then
+    log.once('warn', 'worker ' .. pid .. ' died holding ' .. returned .. ' places of consumers; they are free again')
+  end
+end
+
+local function sweep(premature)
+  if premature or not log.is_speaker() then
+    return
+  end
+  for _, key in ipairs(dictionary():get_keys(0)) do
+    local pid = tonumber(key:match('^pid:(%d+)$'))
+    if pid and not is_alive(pid) then
+      forget_worker(pid)
+    end
+  end
+end
+
+--- Registers this worker and starts looking after the others.
+function M.start()
+  local pid = ngx.worker.pid()
+  -- A worker with a pid that was used before must not inherit what that one held.
+  forget_worker(pid)
+  dictionary():set('pid:' .. pid, true)
+  assert(ngx.timer.every(SWEEP_SECONDS, sweep))
+end
+
+return M

@@ -1,0 +1,35 @@
+--- Credentials of the mode `passthrough` that the upstream has accepted lately. Only those count as consumers.
+
+local settings = require('causeway.settings')
+
+local M = {}
+
+--- Whether the upstream accepted this credential within the time in which a revocation must hold.
+-- @tparam string hash SHA-256 of the credential
+function M.is_accepted(hash)
+  return ngx.shared.causeway_proven:get(hash) ~= nil
+end
+
+--- Remembers that the upstream accepted it.
+function M.accept(hash)
+  ngx.shared.causeway_proven:set(hash, true, settings.auth.revocation_seconds)
+end
+
+--- Forgets it: the upstream refuses it now.
+function M.refuse(hash)
+  ngx.shared.causeway_proven:delete(hash)
+end
+
+--- What such a consumer may do: the defaults.
+function M.consumer(id)
+  local defaults = settings.consumer_defaults
+  return {
+    id = id,
+    rate = defaults.rate,
+    burst = defaults.burst,
+    concurrency = defaults.concurrency,
+    maxStreams = defaults.max_streams,
+  }
+end
+
+return M

@@ -1,0 +1,120 @@
+--- Who asks: path and credential, before nginx counts the address. What is refused is refused in the access phase; here
+-- it is only found out, so that requests without a good credential are limited by address first.
+
+local clock = require('causeway.io.clock')
+local context = require('causeway.phase.context')
+local documents = require('causeway.io.documents')
+local proven = require('causeway.io.proven')
+local route = require('causeway.core.route')
+local settings = require('causeway.settings')
+local sha256 = require('causeway.io.sha256')
+
+local M = {}
+
+--- The credential that the client sent: one of the two headers, or both when they agree (Claude Code's apiKeyHelper).
+-- @treturn string|nil
+-- @treturn nil|string why there is none: 'missing', 'malformed' or 'disagree'
+local function client_credential(var)
+  local key, authorization = var.http_x_api_key, var.http_authorization
+  local bearer
+  if authorization and authorization ~= '' then
+    bearer = authorization:match('^[Bb][Ee][Aa][Rr][Ee][Rr] +([^%s]+)$')
+    if not bearer then
+      return nil, 'malformed'
+    end
+  end
+  if key == '' then
+    key = nil
+  end
+  if key and bearer and key ~= bearer then
+    return nil, 'disagree'
+  end
+  local credential = bearer or key
+  if not credential then
+    return nil, 'missing'
+  end
+  return credential
+end
+
+-- Reason -> word for the log, message. Which of a key's failings it was is not told to whoever tries it.
+local REFUSALS = {
+  missing = { 'no_credential', 'x-api-key header is required' },
+  malformed = { 'bad_authorization', 'invalid authorization header' },
+  disagree = { 'credentials_disagree', 'x-api-key and authorization disagree; send one of them' },
+  unknown = { 'unknown_key', 'invalid x-api-key' },
+  expired = { 'expired_key', 'invalid x-api-key' },
+  disabled = { 'disabled_consumer', 'invalid x-api-key' },
+}
+
+local NOT_READY = {
+  status = 503,
+  reason = 'not_ready',
+  message = 'Causeway is starting.',
+  headers = { ['retry-after'] = 1 },
+}
+
+local function deny(status, reason, message)
+  return { status = status, reason = reason, message = message }
+end
+
+-- The gateway's own keys. Returns what the request is denied for, if anything.
+local function authenticate_key(request, credential)
+  local registry = documents.registry.value
+  if not registry or not documents.credentials.value then
+    return NOT_READY
+  end
+  local consumer, reason = registry:find(sha256.hex(credential), ngx.time())
+  if not consumer then
+    local refusal = REFUSALS[reason]
+    return deny(401, refusal[1], refusal[2])
+  end
+  request.consumer = consumer
+  request.consumer_id = consumer.id
+end
+
+-- The client's own credential; only its hash is used here. Limits hold from when the upstream has accepted it: before
+-- that, anybody could make as many consumers as they like.
+local function take_credential(request, credential)
+  local hash = sha256.hex(credential)
+  request.credential_hash = hash
+  request.consumer_id = 'credential-' .. hash:sub(1, 16)
+  request.unproven = not proven.is_accepted(hash)
+  if not request.unproven then
+    request.consumer = proven.consumer(request.consumer_id)
+  end
+end
+
+local function authenticate(request, var)
+  local credential, problem = client_credential(var)
+  if not credential then
+    local refusal = REFUSALS[problem]
+    return deny(401, refusal[1], refusal[2])
+  end
+  if settings.auth.mode == 'keys' then
+    return authenticate_key(request, credential)
+  end
+  take_credential(request, credential)
+end
+
+local function check_route(request, var)
+  local path_problem = route.check_path(var.request_uri)
+  if path_problem then
+    return deny(400, 'odd_path', 'The path is not allowed: ' .. path_problem .. '.')
+  end
+  request.class = route.classify(ngx.req.get_method(), var.uri)
+  if request.class == 'admin' and not settings.allow_admin_api then
+    return deny(403, 'admin_api', 'The Admin API is not reachable through this gateway.')
+  end
+end
+
+function M.run()
+  local request = context.begin(clock.monotonic_ms())
+  local var = ngx.var
+  local denied = authenticate(request, var)
+  if (denied or request.unproven) and denied ~= NOT_READY and var.causeway_exempt ~= '1' then
+    var.causeway_address_key = var.binary_remote_addr
+  end
+  request.denied = denied or check_route(request, var)
+end
+
+return M
