@@ -123,7 +123,7 @@ install() {
       fail "the npm packages could not be installed, because the npm registry was not reached ($code): check the network, or the proxy and registry in \`npm config list\`, then run this again (npm's own words: $log)"
       ;;
     *)
-      first=$(sed -e '/^npm [^ ]* code /d' "$log" | sed -n -e 's/^npm error *//p' -e 's/^npm ERR! *//p' | head -n 1)
+      first=$(sed -e '/^npm [^ ]* code /d' "$log" | sed -n -e 's/^npm error *//p' -e 's/^npm ERR! *//p' | sed -n '/./p' | head -n 1)
       fail "the npm packages could not be installed${code:+ ($code)}: ${first:-npm ci failed} (npm's own words: $log)"
       ;;
   esac
