@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { CfnOutput, Duration } from 'aws-cdk-lib';
 import type { IApplicationLoadBalancer } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
@@ -63,11 +63,17 @@ export class RegionalDns extends Construct {
       : [...healthChecks];
     if (children.length === 0) return undefined;
     // Calculated even from a single one, so that a check that comes later replaces nothing that records refer to.
-    return new route53.HealthCheck(this, 'HealthCheck', {
+    const healthCheck = new route53.HealthCheck(this, 'HealthCheck', {
       type: route53.HealthCheckType.CALCULATED,
       childHealthChecks: children,
       healthThreshold: children.length,
     });
+    new CfnOutput(this, 'RegionHealthCheckId', {
+      key: 'RegionHealthCheckId',
+      description: 'Inverted by hand, it takes a healthy region out of DNS (docs/deploy.md)',
+      value: healthCheck.healthCheckId,
+    });
+    return healthCheck;
   }
 
   private endpointCheck(fqdn: string): route53.IHealthCheck {
