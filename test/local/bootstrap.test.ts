@@ -149,7 +149,10 @@ it.each([
     'npm error code ENOTFOUND\nnpm error network request to https://registry.npmjs.org/ failed',
     'the npm registry was not reached (ENOTFOUND): check the network',
   ],
-  ['npm ERR! code EUSAGE\nnpm ERR!\nnpm ERR! out of sync\n', 'the npm packages could not be installed (EUSAGE): out of sync'],
+  [
+    'npm ERR! code EUSAGE\nnpm ERR!\nnpm ERR! out of sync\n',
+    'the npm packages could not be installed (EUSAGE): out of sync',
+  ],
   ['something else', 'the npm packages could not be installed: npm ci failed'],
 ])('says in one message why the install failed: %j', async (output, message) => {
   writeFileSync(sandbox.path('output'), `${output}\n`);
