@@ -372,6 +372,31 @@ describe('addresses and TLS', () => {
     await secure.close();
   });
 
+  it('tells a reset from a close on the wire, with TLS and without', async () => {
+    const certificate = await testCertificate();
+    const secure = await startMockClaude({ tls: certificate });
+    /** How the connection ended. */
+    const ending = (target: MockClaude, script: unknown): Promise<string> =>
+      new Promise((resolve) => {
+        const { host, port } = target;
+        const socket = target === mock ? net.connect(port, host) : tls.connect(port, host, { ca: certificate.cert });
+        socket.on('error', (error: NodeJS.ErrnoException) => {
+          resolve(error.code ?? '');
+        });
+        socket.on('close', () => {
+          resolve('closed');
+        });
+        socket.resume();
+        socket.write(`GET /v1/echo HTTP/1.1\r\nHost: x\r\nx-mock-script: ${JSON.stringify(script)}\r\n\r\n`);
+      });
+    for (const target of [mock, secure]) {
+      expect(await ending(target, { reset: true })).toBe('ECONNRESET');
+      expect(await ending(target, { cut: { afterEvents: 0, reset: true } })).toBe('ECONNRESET');
+      expect(await ending(target, { cut: { beforeHeaders: true } })).toBe('closed');
+    }
+    await secure.close();
+  });
+
   it('lives on after a client that breaks off the TLS handshake', async () => {
     const certificate = await testCertificate();
     const secure = await startMockClaude({ tls: certificate });
