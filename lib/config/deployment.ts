@@ -21,3 +21,4 @@ export const DEPLOYMENT_RULES: readonly Rule[] = [
 ];
 
 export { tasksAfterZoneLoss, tasksOf } from './deployment/capacity';
+export { natAddresses } from './deployment/network';

@@ -165,7 +165,9 @@ function counted(group: string, neverEnding: readonly string[]): Omit<Rule, 'pri
       managedRuleGroupStatement: {
         vendorName: 'AWS',
         name: group,
-        ruleActionOverrides: neverEnding.map((name) => ({ name, actionToUse: { count: {} } })),
+        ...(neverEnding.length === 0
+          ? {}
+          : { ruleActionOverrides: neverEnding.map((name) => ({ name, actionToUse: { count: {} } })) }),
       },
     },
     overrideAction: { count: {} },

@@ -1,5 +1,5 @@
 import type { Environment, Region } from '../config';
-import { tasksOf } from '../config/deployment';
+import { natAddresses, tasksOf } from '../config/deployment';
 import { hostnames } from '../config/hostnames';
 
 /** The way of a request through an environment as a Mermaid flowchart, from the same values that the stacks are built from. */
@@ -80,7 +80,7 @@ function regionPicture(environment: Environment, region: Region): string[] {
 
 function nat({ network }: Environment, region: Region): string {
   if (region.existingVpc !== undefined) return `of ${region.existingVpc.vpcId}`;
-  const addresses = network.nat === 'single' ? 1 : network.availabilityZones;
+  const addresses = natAddresses(network);
   return `${network.nat}, ${addresses} fixed ${addresses === 1 ? 'address' : 'addresses'}`;
 }
 
