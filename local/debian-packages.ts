@@ -22,6 +22,9 @@ export const gatewayPackages: readonly PackageChoice[] = [
 /** What the examples that `npm start` prints need. */
 export const examplePackages: readonly PackageChoice[] = ['curl', 'python3-venv'];
 
+/** What `npm run bench` needs besides {@link gatewayPackages}. */
+export const benchPackages: readonly PackageChoice[] = ['wrk'];
+
 /** What the tests need besides {@link gatewayPackages} and {@link examplePackages}. */
 export const testPackages: readonly PackageChoice[] = ['lua-busted', 'lua-check', 'openssl'];
 

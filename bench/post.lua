@@ -1,0 +1,21 @@
+-- wrk's side of the benchmark: 1 KB POSTs to /v1/messages, and a line of JSON at the end.
+wrk.method = 'POST'
+wrk.path = '/v1/messages'
+wrk.body = '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"' .. ('x'):rep(920) .. '"}]}'
+wrk.headers['x-api-key'] = os.getenv('BENCH_KEY')
+wrk.headers['anthropic-version'] = '2023-06-01'
+wrk.headers['content-type'] = 'application/json'
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(
+    string.format(
+      '\n{"requests":%d,"requestsPerSecond":%.1f,"p50Ms":%.4f,"p99Ms":%.4f,"errors":%d}\n',
+      summary.requests,
+      summary.requests / (summary.duration / 1e6),
+      latency:percentile(50) / 1000,
+      latency:percentile(99) / 1000,
+      errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    )
+  )
+end
