@@ -34,6 +34,9 @@ export const HELP = `Runs the Causeway gateway on this machine.
                                         (default: issued by an authority of this checkout)
   --help                     this text
 
+Paths are relative to the repository. A configuration that is edited while the gateway runs is
+taken over; one that is broken is reported, and the running one serves on.
+
 Ctrl-C or SIGTERM stops: open streams are finished first; a second one cuts them.
 `;
 
@@ -82,7 +85,7 @@ function read(argv: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error);
+    const reason = error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '') : String(error);
     throw new UserError(`${reason}; see npm start -- --help`);
   }
 }

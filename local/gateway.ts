@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, watchFile, unwatchFile } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 
-import { ConfigError, loadConfig, resolveEnvironment, type CausewayConfig, type Environment } from '../lib/config';
+import { ConfigError, loadConfig, resolveEnvironment, type Environment } from '../lib/config';
 import type { Placement } from '../lib/nginx';
 import type { CredentialsDocument } from '../lib/registry/document';
 import type { StartArguments } from './arguments';
 import { credentialsFrom } from './credentials';
 import { ensureDemoConsumer } from './demo-consumer';
+import { withLock } from './lock';
 import { startMockClaude, type MockClaude } from './mock-claude/server';
 import { NginxProcess } from './nginx-process';
+import { checkOwnCertificate } from './own-certificate';
 import { ensureLocalPki, type LocalPki } from './pki';
 import { assertPortFree } from './ports';
 import { writeJsonState } from './state-file';
@@ -42,14 +44,15 @@ export class LocalGateway {
   private pki: LocalPki | undefined;
   private environment: Environment | undefined;
   private demoKey = '';
+  private takingOver: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: LocalOptions) {
     this.runDirectory = join(resolve(options.stateDirectory), `run-${options.args.port}`);
   }
 
-  /** A key that works. */
-  get key(): string {
-    return this.demoKey;
+  /** A key that works; none where clients bring their own credential of an upstream that is not the mock. */
+  get key(): string | undefined {
+    return this.mock === undefined && this.environment?.auth.mode === 'passthrough' ? undefined : this.demoKey;
   }
 
   /** One JSON line a request. */
@@ -79,36 +82,59 @@ export class LocalGateway {
   private async startAll(): Promise<void> {
     const { args, listenAddress, stateDirectory } = this.options;
     // All that can be refused is refused before anything starts.
-    const config = loadConfig(args.config);
-    const declared = resolveEnvironment(config, args.environment);
-    const given = args.upstream === 'anthropic' ? credentialsFrom(declared, this.options.variables) : undefined;
+    const declared = this.declared();
+    const given = this.givenCredentials(declared);
+    if (args.certificate !== undefined) checkOwnCertificate(args.certificate);
     await assertPortFree(listenAddress, args.port);
-    await assertPortFree(listenAddress, args.tlsPort);
+    await assertPortFree(listenAddress, args.tlsPort, '--tls-port');
 
     mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
     rmSync(this.runDirectory, { recursive: true, force: true });
     mkdirSync(join(this.runDirectory, 'log'), { recursive: true, mode: 0o700 });
     this.pki = await ensureLocalPki(join(resolve(stateDirectory), 'pki'));
-    const demo = ensureDemoConsumer(resolve(stateDirectory));
+    // Two first starts at once must not make two keys.
+    const demo = await withLock(join(resolve(stateDirectory), 'demo.lock'), () =>
+      Promise.resolve(ensureDemoConsumer(resolve(stateDirectory))),
+    );
     this.demoKey = demo.key;
     const credentials = given ?? (await this.startMock(this.pki, declared));
-    const credentialsFile = join(this.runDirectory, 'credentials.json');
-    writeJsonState(credentialsFile, credentials);
+    writeJsonState(this.credentialsFile, credentials);
+    this.cleanups.push(() => {
+      rmSync(this.credentialsFile, { force: true });
+    });
 
     this.valkey = await startValkey({ dir: join(this.runDirectory, 'valkey') });
     this.cleanups.push(() => this.valkey?.stop());
 
-    this.environment = this.resolve(config);
+    this.environment = this.localized(declared);
     this.nginx = await NginxProcess.start({
       environment: this.environment,
-      placement: this.placement(this.pki, demo.registry, credentialsFile),
+      placement: this.placement(this.pki, demo.registry),
       logs: { stdout: this.logFile, stderr: this.errorLog },
     });
     await this.waitReady();
     this.watchConfig();
   }
 
-  private get errorLog(): string {
+  /** The environment as the config has it now. */
+  private declared(): Environment {
+    const { config: file, environment } = this.options.args;
+    return resolveEnvironment(loadConfig(file), environment, [], basename(file));
+  }
+
+  /** The credentials of upstreams that are not the mock; none is needed where clients bring their own. */
+  private givenCredentials(environment: Environment): CredentialsDocument | undefined {
+    if (this.options.args.upstream === 'mock') return undefined;
+    if (environment.auth.mode === 'passthrough') return { version: 1, credentials: {} };
+    return credentialsFrom(environment, this.options.variables);
+  }
+
+  private get credentialsFile(): string {
+    return join(this.runDirectory, 'credentials.json');
+  }
+
+  /** Where nginx says what troubles it. */
+  get errorLog(): string {
     return join(this.runDirectory, 'log', 'nginx-error.log');
   }
 
@@ -125,8 +151,7 @@ export class LocalGateway {
   }
 
   /** The environment that runs here: as declared, but with the mock as its upstream and the local authority trusted. */
-  private resolve(config: CausewayConfig): Environment {
-    const environment = resolveEnvironment(config, this.options.args.environment);
+  private localized(environment: Environment): Environment {
     const { mock, pki } = this;
     const tls =
       environment.tls.caFile === undefined && pki !== undefined
@@ -154,7 +179,7 @@ export class LocalGateway {
     };
   }
 
-  private placement(pki: LocalPki, registry: string, credentials: string): Placement {
+  private placement(pki: LocalPki, registry: string): Placement {
     const { args, listenAddress } = this.options;
     return {
       prefix: join(this.runDirectory, 'conf'),
@@ -167,7 +192,7 @@ export class LocalGateway {
           ? { chainFile: pki.gateway.certFile, keyFile: pki.gateway.keyFile }
           : { chainFile: resolve(args.certificate.chainFile), keyFile: resolve(args.certificate.keyFile) },
       registrySource: registry,
-      credentialsSource: credentials,
+      credentialsSource: this.credentialsFile,
       region: 'local',
       // Started by root, nginx would run its workers as nobody, who cannot read this checkout.
       ...(process.getuid?.() === 0 ? { user: 'root' } : {}),
@@ -194,17 +219,22 @@ export class LocalGateway {
       await new Promise((done) => setTimeout(done, 20));
     }
     const log = readFileSync(this.errorLog, 'utf8').trim().split('\n').slice(-3).join('\n');
-    throw new UserError(state.ended ? `nginx ended at once:\n${log}` : `the gateway does not get ready: ${missing}\n${log}`);
+    throw new UserError(
+      state.ended ? `nginx ended at once:\n${log}` : `the gateway does not get ready: ${missing}\n${log}`,
+    );
   }
 
   /** Takes an edited config over on the running gateway; a broken one is told and changes nothing. */
   private watchConfig(): void {
     const file = resolve(this.options.args.config);
     const onChange = (): void => {
-      this.takeOver().catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.options.say(`${reason}\nthe running configuration serves on`);
-      });
+      // One after the other: two at once would write the same files.
+      this.takingOver = this.takingOver
+        .then(() => this.takeOver())
+        .catch((error: unknown) => {
+          const reason = error instanceof Error ? error.message : String(error);
+          this.options.say(`${reason}\nthe running configuration serves on`);
+        });
     };
     watchFile(file, { interval: CONFIG_POLL_MS }, onChange);
     this.cleanups.push(() => {
@@ -213,8 +243,14 @@ export class LocalGateway {
   }
 
   private async takeOver(): Promise<void> {
-    const environment = this.resolve(loadConfig(this.options.args.config));
+    const declared = this.declared();
+    const environment = this.localized(declared);
     if (JSON.stringify(environment) === JSON.stringify(this.environment)) return;
+    if (environment.auth.mode !== this.environment?.auth.mode) {
+      throw new UserError('auth.mode has changed, which takes a new start');
+    }
+    const credentials = this.givenCredentials(declared);
+    if (credentials !== undefined) writeJsonState(this.credentialsFile, credentials);
     await this.nginx?.reload(environment);
     this.environment = environment;
     this.options.say(`${this.options.args.config} taken over`);

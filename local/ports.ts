@@ -7,16 +7,17 @@ import { UserError } from './user-error';
  *
  * @param host - an address of this machine
  * @param port - 1 to 65535
+ * @param option - what chooses another. @default '--port'
  * @throws UserError that names the port and the way out
  */
-export async function assertPortFree(host: string, port: number): Promise<void> {
+export async function assertPortFree(host: string, port: number, option = '--port'): Promise<void> {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new UserError(`port ${port} is not a port: choose one from 1 to 65535 with --port`);
+    throw new UserError(`port ${port} is not a port: choose one from 1 to 65535 with ${option}`);
   }
   try {
     await listenOnce(host, port);
   } catch (error) {
-    throw new UserError(reason(host, port, error as NodeJS.ErrnoException), { cause: error });
+    throw new UserError(reason(host, port, option, error as NodeJS.ErrnoException), { cause: error });
   }
 }
 
@@ -30,17 +31,17 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   return listenOnce(host, 0);
 }
 
-function reason(host: string, port: number, error: NodeJS.ErrnoException): string {
+function reason(host: string, port: number, option: string, error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return `port ${port} on ${host} is in use: stop what listens there, or choose another port with --port`;
+      return `port ${port} on ${host} is in use: stop what listens there, or choose another port with ${option}`;
     case 'EACCES':
-      return `port ${port} on ${host} may not be used without root: choose a port above 1023 with --port`;
+      return `port ${port} on ${host} may not be used without root: choose a port above 1023 with ${option}`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return `port ${port} cannot be used: ${host} is not an address of this machine`;
     default:
-      return `port ${port} on ${host} cannot be used (${error.code ?? error.message}): choose another with --port`;
+      return `port ${port} on ${host} cannot be used (${error.code ?? error.message}): choose another with ${option}`;
   }
 }
 

@@ -4,8 +4,8 @@ export interface Running {
   readonly tlsUrl: string;
   /** The authority that signed the TLS certificate; none where it is the operator's own. */
   readonly caFile?: string;
-  /** A key that works now. */
-  readonly key: string;
+  /** A key that works now. @default - the reader's own, which is passed through */
+  readonly key?: string;
   readonly upstream: 'mock' | 'anthropic';
   readonly logFile: string;
   readonly readySeconds: number;
@@ -13,15 +13,16 @@ export interface Running {
 
 /** The text that `npm start` prints when it is ready. Each example works as it stands, from the repository's root. */
 export function welcome(running: Running): string {
-  const { baseUrl, key } = running;
+  const { baseUrl } = running;
+  const key = running.key ?? '$ANTHROPIC_API_KEY';
   const variables = `ANTHROPIC_BASE_URL=${baseUrl} ANTHROPIC_API_KEY=${key}`;
   return `
 Causeway is ready (${running.readySeconds.toFixed(1)} s).
 
   base URL   ${baseUrl}
              ${running.tlsUrl}${running.caFile === undefined ? '' : `  (CA: ${running.caFile})`}
-  key        ${key}
-  upstream   ${running.upstream === 'mock' ? 'the mock Claude API on this machine: its answers are invented' : 'the Anthropic API, with your ANTHROPIC_API_KEY'}
+  key        ${running.key ?? 'your own of the Anthropic API, in ANTHROPIC_API_KEY: it is passed through'}
+  upstream   ${running.upstream === 'mock' ? 'the mock Claude API on this machine: its answers are invented' : `the Anthropic API${running.key === undefined ? '' : ', with your ANTHROPIC_API_KEY'}`}
   log        ${running.logFile}
 
 # curl
