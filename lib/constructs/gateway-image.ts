@@ -1,6 +1,8 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Arn } from 'aws-cdk-lib';
+import * as ecr from 'aws-cdk-lib/aws-ecr';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
@@ -11,6 +13,8 @@ import { renderImage, type ImagePlacementProps } from '../gateway-image';
 const SOURCE = join(__dirname, '../../gateway');
 /** What of them goes into the image; specs and tools stay out, so that a changed test deploys nothing. */
 const CONTEXT = ['Dockerfile', 'start.sh', 'entrypoint.sh', 'lua'] as const;
+/** An image in a private registry of ECR: account, region, name, tag or digest. */
+const ECR_URI = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com\/([^:@]+)[:@](.+)$/;
 /** The AppConfig agent as AWS publishes it, where nothing is built. */
 const AGENT_IMAGE = 'public.ecr.aws/aws-appconfig/aws-appconfig-agent:2.x';
 
@@ -31,7 +35,7 @@ export class GatewayImage extends Construct {
     const { imageUri } = props.environment.compute;
     if (imageUri !== undefined) {
       // Whoever brings an image has no Docker at hand, perhaps: then the agent comes as it is published, by the NAT.
-      this.gateway = ecs.ContainerImage.fromRegistry(imageUri);
+      this.gateway = this.givenImage(imageUri);
       this.appConfigAgent = ecs.ContainerImage.fromRegistry(AGENT_IMAGE);
       return;
     }
@@ -56,5 +60,24 @@ export class GatewayImage extends Construct {
         platform: ecrAssets.Platform.LINUX_AMD64,
       }),
     );
+  }
+
+  /** From a private registry of ECR tasks need leave to pull, from any other they do not. */
+  private givenImage(uri: string): ecs.ContainerImage {
+    const [, account, region, name, version] = ECR_URI.exec(uri) ?? [];
+    if (account === undefined || region === undefined || name === undefined)
+      return ecs.ContainerImage.fromRegistry(uri);
+    const repository = ecr.Repository.fromRepositoryAttributes(this, 'Repository', {
+      repositoryName: name,
+      repositoryArn: Arn.format({
+        partition: 'aws',
+        service: 'ecr',
+        region,
+        account,
+        resource: 'repository',
+        resourceName: name,
+      }),
+    });
+    return ecs.ContainerImage.fromEcrRepository(repository, version);
   }
 }

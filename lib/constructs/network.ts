@@ -184,11 +184,16 @@ function subnetMasks(cidr: string): { readonly public: number; readonly private:
 
 /** The VPC that an operator names instead of having one made. */
 export function existingVpc(scope: Construct, vpc: NonNullable<Region['existingVpc']>): ec2.IVpc {
-  return ec2.Vpc.fromVpcAttributes(scope, 'Vpc', {
+  const given = ec2.Vpc.fromVpcAttributes(scope, 'Vpc', {
     vpcId: vpc.vpcId,
     vpcCidrBlock: vpc.cidr,
     availabilityZones: vpc.availabilityZones,
     privateSubnetIds: vpc.privateSubnetIds,
     ...(vpc.publicSubnetIds.length > 0 ? { publicSubnetIds: vpc.publicSubnetIds } : {}),
   });
+  Validations.of(given).acknowledge({
+    id: '@aws-cdk/aws-ec2:noSubnetRouteTableId',
+    reason: 'Nothing routes here: the way out of a given VPC is its owner’s.',
+  });
+  return given;
 }

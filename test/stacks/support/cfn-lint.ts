@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+/** Where `npm test` puts the Python packages of test/requirements.txt, and where a developer may have put them. */
+const CANDIDATES = ['.causeway/venv/bin/cfn-lint', '.venv/bin/cfn-lint'].map((path) =>
+  resolve(__dirname, '../../..', path),
+);
+
+/** cfn-lint of the test's own Python, or undefined where there is none. */
+export const cfnLint: string | undefined = CANDIDATES.find((path) => existsSync(path));
+
+/** What cfn-lint finds in templates: nothing, or its report. Each file is checked for the region that it is for. */
+export function lint(program: string, stacks: readonly { readonly file: string; readonly region: string }[]): string {
+  const regions = [...new Set(stacks.map(({ region }) => region))];
+  return regions
+    .map((region) => {
+      const files = stacks.filter((stack) => stack.region === region).map(({ file }) => file);
+      const { stdout, stderr, error } = spawnSync(program, ['--regions', region, '--', ...files], {
+        encoding: 'utf8',
+        maxBuffer: 64 * 1024 * 1024,
+      });
+      if (error !== undefined) throw error;
+      return stdout + stderr;
+    })
+    .join('');
+}
