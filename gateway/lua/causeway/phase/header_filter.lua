@@ -15,6 +15,18 @@ local function prove(request, status)
   end
 end
 
+-- RFC 9110, 7.6.1: what the upstream's Connection nominates is meant for the hop to here. What frames the answer is not
+-- the upstream's to take away.
+local NEVER_NOMINATED = { ['close'] = true, ['keep-alive'] = true, ['content-length'] = true, ['content-type'] = true }
+
+local function strip_nominated(connection)
+  for name in connection:lower():gmatch('[^%s,]+') do
+    if not NEVER_NOMINATED[name] then
+      ngx.header[name] = nil
+    end
+  end
+end
+
 function M.run()
   local request = context.get()
   if not request or request.refusal then
@@ -22,6 +34,10 @@ function M.run()
   end
   if request.credential_hash then
     prove(request, ngx.status)
+  end
+  local connection = ngx.var.upstream_http_connection
+  if connection and connection ~= 'keep-alive' and connection ~= 'close' then
+    strip_nominated(connection)
   end
   local content_type = ngx.header['content-type']
   if type(content_type) ~= 'string' then

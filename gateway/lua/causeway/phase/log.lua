@@ -147,7 +147,8 @@ local function build(request, var)
     Region = settings.region,
     requestId = request.id,
     clientAddress = var.remote_addr,
-    method = present(ngx.req.get_method()),
+    -- Not nginx's own variable: it says GET once an own error has been redirected to.
+    method = (var.request or ''):match('^([%u_%-]+) '),
     -- As it was sent, without the query: decoded, an encoded question mark would look like one.
     path = present((var.request_uri or ''):match('^[^?]*')),
     protocol = present(var.server_protocol),
@@ -198,7 +199,7 @@ local function build(request, var)
     if usage then
       add_usage(metrics, properties, usage)
       properties.Model = as_dimension(usage.model)
-      properties.model = usage.model
+      properties.model = usage.model or request.model or requested_model()
     elseif route_class == 'generate' or route_class == 'count' then
       properties.model = request.model or requested_model()
     end
