@@ -24,6 +24,10 @@ export interface RegisteredConsumer {
   readonly models?: readonly string[];
   /** Route classes. @default - all */
   readonly routes?: readonly string[];
+  /** Tokens a minute. @default - not limited */
+  readonly tokenBudget?: { readonly inputPerMinute?: number; readonly outputPerMinute?: number };
+  /** Whether answers may be stored. @default - off */
+  readonly cache?: { readonly mode?: 'off' | 'fresh' | 'outage'; readonly maxAgeSeconds?: number };
   /** Name of the upstream credential that its requests carry. @default - the upstream's own */
   readonly upstreamCredential?: string;
   readonly disabled?: boolean;

@@ -1,0 +1,304 @@
+import { diff, type AuditRecord } from '../audit';
+import {
+  addConsumer,
+  addKey,
+  consumerOf,
+  revokeConsumer,
+  revokeKey,
+  rotateKey,
+  setPolicies,
+  type NewKey,
+  type Outcome,
+} from '../commands';
+import { createKey, hashKey, type RegisteredConsumer, type RegistryDocument } from '../document';
+import { RegistryError, UsageError } from '../errors';
+import {
+  differences,
+  readEverywhere,
+  rollOutEverywhere,
+  updateEverywhere,
+  type Placed,
+  type Updated,
+} from '../everywhere';
+import { readPolicies } from '../policies';
+import { keyState, renderConsumer, renderHistory, renderList } from '../render';
+import type { RegistryStore } from '../store';
+import { parseDuration, parseEnd, timestamp } from '../time';
+import { HELP, parseKeysArguments, type KeysArguments } from './arguments';
+
+/** What {@link runKeys} needs of the world. */
+export interface KeysContext {
+  readonly places: (args: KeysArguments) => readonly RegistryStore[];
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Who the audit record names, unless `--by` does. */
+  readonly who: string;
+  readonly print: (text: string) => void;
+  /** For what is no result: progress and warnings. */
+  readonly say: (line: string) => void;
+  /** @default createKey */
+  readonly createKey?: () => string;
+}
+
+/**
+ * Runs `npm run keys -- …`.
+ *
+ * @throws RegistryError with one message where it cannot be done, in whole or in part
+ */
+export async function runKeys(argv: readonly string[], context: KeysContext): Promise<void> {
+  const args = parseKeysArguments(argv);
+  if (args === undefined) {
+    context.print(HELP);
+    return;
+  }
+  switch (args.command) {
+    case 'list':
+    case 'show':
+      return look(args, context);
+    case 'history':
+      return history(args, context);
+    case 'sync':
+      return sync(args, context);
+    default:
+      return change(args, context);
+  }
+}
+
+async function look(args: KeysArguments, { places, print, say, now }: KeysContext): Promise<void> {
+  const placed = await readEverywhere(places(args));
+  for (const { name, changes } of differences(placed)) {
+    say(`${name} differs in ${changes.map(({ member }) => member).join(', ')}: \`sync --from <region>\` mends that`);
+  }
+  const [first] = placed;
+  if (first === undefined) return;
+  const { document } = first;
+  if (args.command === 'show') {
+    const consumer = consumerOf(document, args.consumer);
+    print(args.json ? json(shown(consumer, now)) : renderConsumer(consumer, now));
+  } else {
+    const consumers = document.consumers.map((consumer) => shown(consumer, now));
+    print(args.json ? json({ consumers, places: named(placed) }) : renderList(document.consumers, now));
+  }
+}
+
+async function history(args: KeysArguments, { places, print }: KeysContext): Promise<void> {
+  const stores = places(args);
+  const all = await Promise.all(stores.map(async (store) => ({ place: store.name, records: await store.history() })));
+  const wanted = all.map(({ place, records }) => ({ place, records: records.filter((each) => isAbout(each, args)) }));
+  if (args.json) {
+    print(json(wanted));
+    return;
+  }
+  for (const { place, records } of wanted) {
+    if (wanted.length > 1) print(`${place}\n`);
+    print(records.length === 0 ? 'There are no records.\n' : renderHistory(records));
+  }
+}
+
+function isAbout({ what, changes }: AuditRecord, { consumer }: KeysArguments): boolean {
+  return (
+    consumer === '' ||
+    what.split(' ').includes(consumer) ||
+    changes.some(({ member }) => member.startsWith(`${consumer}.`))
+  );
+}
+
+async function sync(args: KeysArguments, context: KeysContext): Promise<void> {
+  const placed = await readEverywhere(context.places(args));
+  const source = args.from === undefined ? placed[0] : placed.find(({ store }) => store.name === args.from);
+  if (source === undefined) {
+    throw new UsageError(`--from is "${args.from ?? ''}"; must be one of ${named(placed).map(nameOf).join(', ')}`);
+  }
+  const [different] = differences(placed);
+  if (args.from === undefined && different !== undefined) {
+    throw new RegistryError(
+      `${source.store.name} and ${different.name} differ: say by --from which of them is right (\`history\` tells how it came)`,
+    );
+  }
+  const written: Placed[] = [source];
+  const failed: { name: string; reason: string }[] = [];
+  for (const { store } of differing(placed, source)) {
+    try {
+      const stored = await store.update((document) => ({
+        document: source.document,
+        record: record(args, context, document, source.document),
+      }));
+      written.push({ store, ...stored });
+    } catch (error) {
+      failed.push({ name: store.name, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  await finish(args, context, { written, failed });
+  context.print(
+    args.json ? json({ places: named(written) }) : 'All places have the same registry, and it is in use.\n',
+  );
+}
+
+function differing(placed: readonly Placed[], source: Placed): readonly Placed[] {
+  return placed.filter((each) => each !== source);
+}
+
+async function change(args: KeysArguments, context: KeysContext): Promise<void> {
+  const { apply, secret } = command(args, context);
+  const done: { outcome?: Outcome; changed: boolean } = { changed: false };
+  const updated = await updateEverywhere(
+    context.places(args),
+    (document) => {
+      const outcome = apply(document);
+      const made = record(args, context, document, outcome.document);
+      done.outcome = outcome;
+      done.changed ||= made.changes.length > 0;
+      return { document: outcome.document, record: made };
+    },
+    { tolerateAbsent: args.command === 'revoke' },
+  );
+  // Before anything else can go wrong: nobody will ever see the key again.
+  context.print(
+    args.json
+      ? json(result(args, context, done.outcome, secret, updated))
+      : done.changed
+        ? tell(args, context, done.outcome, secret)
+        : `Nothing is changed: consumer "${args.consumer}" is so already.\n`,
+  );
+  await finish(args, context, updated);
+}
+
+/** Waits until the gateways have what is written, and tells of all places that do not. */
+async function finish(args: KeysArguments, { say }: KeysContext, { written, failed }: Updated): Promise<void> {
+  const undeployed = await rollOutEverywhere(written);
+  if (args.env !== undefined && failed.length + undeployed.length === 0) {
+    for (const { store, version } of written) say(`${store.name}: version ${version ?? 0} is deployed`);
+  }
+  const where = `--env ${args.env ?? ''}`;
+  const problems = [
+    ...failed.map(({ name, reason }) => `not written in ${name}: ${reason}`),
+    ...undeployed.map(({ name, reason }) => `not deployed in ${name}: ${reason}`),
+  ];
+  if (problems.length > 0) {
+    const source = written[0]?.store.name ?? '';
+    throw new RegistryError(
+      `${problems.join('\n  ')}\n  written in ${named(written).map(nameOf).join(', ')}: ` +
+        `\`npm run keys -- sync ${where} --from ${source}\` finishes it`,
+    );
+  }
+}
+
+/** The command as a function of a registry, with all that it is given fixed: it may be applied more than once. */
+function command(
+  args: KeysArguments,
+  context: KeysContext,
+): { readonly apply: (document: RegistryDocument) => Outcome; readonly secret?: string } {
+  const { consumer: id, key: keyId } = args;
+  const { now } = context;
+  const policies = readPolicies(args.policies, args.unset);
+  if (args.command === 'set') {
+    if (policies.set.size + policies.unset.size === 0) throw new UsageError('`set` needs a policy, such as --rate 5');
+    return { apply: (document) => setPolicies(document, { id, policies }) };
+  }
+  if (args.command === 'revoke') {
+    return {
+      apply: (document) =>
+        keyId === undefined ? revokeConsumer(document, { id }) : revokeKey(document, { id, keyId }),
+    };
+  }
+  const end = args.notAfter === undefined ? undefined : parseEnd(args.notAfter, '--not-after', now);
+  const secret = (context.createKey ?? createKey)();
+  const key: NewKey = {
+    sha256: hashKey(secret),
+    ...(args.keyId === undefined ? {} : { id: args.keyId }),
+    ...(end === undefined ? {} : { notAfter: timestamp(end) }),
+  };
+  switch (args.command) {
+    case 'add':
+      return { secret, apply: (document) => addConsumer(document, { id, key, policies }) };
+    case 'rotate': {
+      const keepSeconds = parseDuration(args.keepFor ?? '24h', '--keep-for');
+      const rotation = { id, key, keepSeconds, now, ...(keyId === undefined ? {} : { keyId }) };
+      return { secret, apply: (document) => rotateKey(document, rotation) };
+    }
+    default:
+      return { secret, apply: (document) => addKey(document, { id, key }) };
+  }
+}
+
+function record(
+  args: KeysArguments,
+  context: KeysContext,
+  before: RegistryDocument,
+  after: RegistryDocument,
+): AuditRecord {
+  return {
+    when: timestamp(context.now),
+    who: (args.by ?? context.who).slice(0, 128),
+    what: [args.command, args.consumer === '' ? (args.from ?? '') : args.consumer].filter(Boolean).join(' '),
+    changes: diff(before, after),
+  };
+}
+
+/** What came of a change, for people. */
+function tell(
+  { consumer: id, key: keyId, command: name }: KeysArguments,
+  { now }: KeysContext,
+  outcome: Outcome | undefined,
+  secret: string | undefined,
+): string {
+  if (secret !== undefined && outcome?.key !== undefined) {
+    const { key, replaced, consumer } = outcome;
+    const old =
+      replaced === undefined
+        ? ''
+        : consumer?.keys.some((each) => each.id === replaced.id) === true
+          ? `Key "${replaced.id}" is ${keyState(replaced, now)}.\n`
+          : `Key "${replaced.id}" is revoked.\n`;
+    return (
+      `Consumer "${id}" has a new key "${key.id}", ${keyState(key, now)}. It is shown this once:\n\n` +
+      `  ${secret}\n\n${old}`
+    );
+  }
+  if (name === 'revoke') {
+    return keyId === undefined
+      ? `Consumer "${id}" is revoked: all its keys and policies are gone.\n`
+      : `Key "${keyId}" of consumer "${id}" is revoked.\n`;
+  }
+  return `Consumer "${id}" is changed.\n`;
+}
+
+/** The same for programs. */
+function result(
+  args: KeysArguments,
+  { now }: KeysContext,
+  outcome: Outcome | undefined,
+  secret: string | undefined,
+  { written, failed }: Updated,
+): unknown {
+  const { consumer, key } = outcome ?? {};
+  return {
+    command: args.command,
+    ...(consumer === undefined ? {} : { consumer: shown(consumer, now) }),
+    ...(key === undefined || secret === undefined
+      ? {}
+      : { key: { id: key.id, secret, notAfter: key.notAfter ?? null } }),
+    places: named(written),
+    failed,
+  };
+}
+
+/** A consumer without hashes. */
+function shown({ keys, ...consumer }: RegisteredConsumer, now: number): unknown {
+  return {
+    ...consumer,
+    keys: keys.map((key) => ({ id: key.id, notAfter: key.notAfter ?? null, state: keyState(key, now) })),
+  };
+}
+
+function named(placed: readonly Placed[]): readonly { readonly name: string; readonly version?: number }[] {
+  return placed.map(({ store, version }) => ({ name: store.name, ...(version === undefined ? {} : { version }) }));
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

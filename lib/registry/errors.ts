@@ -1,0 +1,14 @@
+/** Why a registry cannot be read or changed as asked: one message that names the thing and the way out. */
+export class RegistryError extends Error {
+  override readonly name: string = 'RegistryError';
+}
+
+/** What was to be changed is not there. */
+export class AbsentError extends RegistryError {
+  override readonly name = 'AbsentError';
+}
+
+/** The command line is wrong. */
+export class UsageError extends RegistryError {
+  override readonly name = 'UsageError';
+}
