@@ -9,7 +9,7 @@ const ROOT = resolve(__dirname, '..');
 async function main(argv: readonly string[]): Promise<number> {
   const started = performance.now();
   const request = parseRequest(argv);
-  const config = loadConfig(resolve(ROOT, 'causeway.config.ts'));
+  const config = loadConfig(request.config ?? resolve(ROOT, 'causeway.config.ts'));
   const code = await runCdk(cdkArguments(request, config), ROOT, process.env);
   if (request.command === 'synth' && code === 0) {
     process.stdout.write(`Synthesized into cdk.out in ${((performance.now() - started) / 1000).toFixed(1)} s.\n`);

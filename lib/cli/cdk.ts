@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { deployableEnvironments } from '../app';
 import type { CausewayConfig, Environment } from '../config';
@@ -22,11 +22,13 @@ export interface CdkRequest {
   readonly target?: string | undefined;
   /** @default - the only deployable environment; for synth and diff all of them */
   readonly environment?: string | undefined;
+  /** Another config to read. @default 'causeway.config.ts' */
+  readonly config?: string | undefined;
   /** What comes after `--`, for the CDK CLI itself. */
   readonly rest: readonly string[];
 }
 
-/** Reads a command line: `deploy [region] [--env name] [-- options of cdk]`. */
+/** Reads a command line: `deploy [region] [--env name] [--config file] [-- options of cdk]`. */
 export function parseRequest(argv: readonly string[]): CdkRequest {
   const separator = argv.indexOf('--');
   const own = separator < 0 ? argv : argv.slice(0, separator);
@@ -38,7 +40,7 @@ export function parseRequest(argv: readonly string[]): CdkRequest {
     parsed = parseArgs({
       args,
       allowPositionals: true,
-      options: { env: { type: 'string' } },
+      options: { env: { type: 'string' }, config: { type: 'string' } },
     });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
@@ -51,6 +53,7 @@ export function parseRequest(argv: readonly string[]): CdkRequest {
     command: known,
     target,
     environment: parsed.values.env,
+    config: parsed.values.config,
     rest: separator < 0 ? [] : argv.slice(separator + 1),
   };
 }
@@ -63,7 +66,10 @@ export function parseRequest(argv: readonly string[]): CdkRequest {
  */
 export function cdkArguments(request: CdkRequest, config: CausewayConfig): string[] {
   const environments = deployableEnvironments(config, request.environment);
-  const context = request.environment === undefined ? [] : ['--context', `environment=${request.environment}`];
+  const context = [
+    ...(request.environment === undefined ? [] : ['--context', `environment=${request.environment}`]),
+    ...(request.config === undefined ? [] : ['--context', `config=${resolve(request.config)}`]),
+  ];
   if (request.command === 'synth') return ['synth', '--quiet', ...context, ...request.rest];
   const selected = request.command === 'deploy' ? [only(environments)] : environments;
   return [request.command, ...stackPatterns(selected, request.target), ...context, ...request.rest];
@@ -105,7 +111,7 @@ export async function runCdk(
   variables: NodeJS.ProcessEnv,
 ): Promise<number> {
   const cli = join(dirname(createRequire(__filename).resolve('aws-cdk/package.json')), 'bin/cdk');
-  return new Promise((resolve, reject) => {
+  return new Promise((settle, reject) => {
     const child = spawn(process.execPath, [cli, ...args], {
       cwd: directory,
       stdio: 'inherit',
@@ -114,7 +120,7 @@ export async function runCdk(
     });
     child.once('error', reject);
     child.once('close', (code) => {
-      resolve(code ?? 1);
+      settle(code ?? 1);
     });
   });
 }

@@ -1,0 +1,98 @@
+import { Match } from 'aws-cdk-lib/assertions';
+import type { EnvironmentInput } from '../../lib/config';
+import { registryRollout } from '../../lib/config/aws-limits';
+import { INITIAL_REGISTRY, REGISTRY_SCHEMA } from '../../lib/constructs/registry-schema';
+import { environment, ofType, stackOf, synthesize } from './support/synthesize';
+
+const gateway = (change: EnvironmentInput = {}) => stackOf(synthesize([environment(change)]), 'Gateway');
+
+describe('the consumer registry', () => {
+  const stack = gateway();
+  const { template } = stack;
+
+  test('is checked by a schema before it is handed to anyone', () => {
+    template.hasResourceProperties('AWS::AppConfig::ConfigurationProfile', {
+      Name: 'registry',
+      LocationUri: 'hosted',
+      Validators: [{ Type: 'JSON_SCHEMA', Content: JSON.stringify(REGISTRY_SCHEMA) }],
+      DeletionProtectionCheck: 'APPLY',
+    });
+  });
+
+  // Whoever changes this text has CloudFormation roll it out over the registry of every environment that is in use.
+  test('starts empty, with a text that never changes', () => {
+    expect(INITIAL_REGISTRY).toBe('{"version":1,"consumers":[]}');
+    template.hasResourceProperties('AWS::AppConfig::HostedConfigurationVersion', { Content: INITIAL_REGISTRY });
+    template.resourceCountIs('AWS::AppConfig::Deployment', 1);
+  });
+
+  test('is taken back when tasks fail or refuse it', () => {
+    const monitors = ofType(stack, 'AWS::AppConfig::Environment')[0]?.[1].Properties?.['Monitors'];
+    const alarms = ofType(stack, 'AWS::CloudWatch::Alarm').map(([id]) => id);
+    const watched = (monitors as { AlarmArn: { 'Fn::GetAtt': [string, string] } }[]).map(
+      ({ AlarmArn }) => AlarmArn['Fn::GetAtt'][0],
+    );
+    expect(watched).toHaveLength(2);
+    expect(alarms).toEqual(expect.arrayContaining(watched));
+  });
+
+  test('is there before the first task looks for it', () => {
+    const service = ofType(stack, 'AWS::ECS::Service')[0]?.[1] as { DependsOn?: string[] } | undefined;
+    const deployment = ofType(stack, 'AWS::AppConfig::Deployment')[0]?.[0];
+    expect(service?.DependsOn).toContain(deployment);
+  });
+
+  test('is read by the agent of each task under the names that are in the image', () => {
+    const definition = JSON.stringify(ofType(stack, 'AWS::ECS::TaskDefinition'));
+    expect(definition).toContain('/applications/causeway-test/environments/gateway/configurations/registry');
+    template.hasResourceProperties('AWS::AppConfig::Application', { Name: 'causeway-test' });
+    template.hasResourceProperties('AWS::AppConfig::Environment', { Name: 'gateway' });
+  });
+});
+
+describe('upstream credentials', () => {
+  test('come out of Secrets Manager through AppConfig, so that they change without a deployment of tasks', () => {
+    const { template } = gateway();
+    template.hasResourceProperties('AWS::AppConfig::ConfigurationProfile', {
+      Name: 'credentials',
+      LocationUri: { Ref: Match.stringLikeRegexp('UpstreamCredentials') },
+      RetrievalRoleArn: Match.anyValue(),
+    });
+    template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+  });
+
+  test('are not held in passthrough: each client brings its own', () => {
+    const { template } = gateway({ auth: { mode: 'passthrough' } });
+    template.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    template.resourceCountIs('AWS::AppConfig::ConfigurationProfile', 1);
+  });
+});
+
+describe('how fast a revoked key is refused everywhere', () => {
+  test.each([
+    [300, false, { minutes: 1, agentPollSeconds: 45 }],
+    [100, false, { minutes: 1, agentPollSeconds: 38 }],
+    [60, false, { minutes: 0, agentPollSeconds: 45 }],
+    [20, false, { minutes: 0, agentPollSeconds: 18 }],
+    [120, true, { minutes: 0, agentPollSeconds: 45 }],
+  ])('%i s (edge: %s)', (revocationSeconds, edge, expected) => {
+    const resolved = environment({
+      auth: { revocationSeconds },
+      edge: edge ? { enabled: true, hostname: 'models.example.com' } : {},
+    });
+    const rollout = registryRollout(resolved);
+    expect(rollout).toMatchObject(expected);
+    expect(rollout.boundSeconds + (edge ? resolved.cache.ttl.edgeSeconds : 0)).toBeLessThanOrEqual(revocationSeconds);
+    const stack = stackOf(synthesize([resolved]), 'Gateway');
+    expect(JSON.stringify(ofType(stack, 'AWS::ECS::TaskDefinition'))).toContain(
+      `{"Name":"POLL_INTERVAL","Value":"${rollout.agentPollSeconds}"}`,
+    );
+    stack.template.hasResourceProperties('AWS::AppConfig::DeploymentStrategy', {
+      DeploymentDurationInMinutes: rollout.minutes,
+    });
+  });
+
+  test('faster than AppConfig can is refused', () => {
+    expect(() => environment({ auth: { revocationSeconds: 10 } })).toThrow(/auth\.revocationSeconds: is 10; .* 17 /);
+  });
+});

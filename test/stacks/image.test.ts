@@ -1,0 +1,168 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { App, CfnWaitConditionHandle, Stack } from 'aws-cdk-lib';
+import { GatewayImage } from '../../lib/constructs/gateway-image';
+import {
+  GATEWAY_PORT,
+  GATEWAY_USER,
+  IMAGE_PATHS,
+  imagePlacement,
+  renderImage,
+  type ImagePlacementProps,
+} from '../../lib/gateway-image';
+import { renderGateway, type Placement, type RenderedFiles } from '../../lib/nginx';
+import { environment } from './support/synthesize';
+
+const ROOT = resolve(__dirname, '../..');
+const env = environment({
+  upstreams: [
+    { id: 'anthropic', host: 'api.anthropic.com' },
+    { id: 'second', host: 'claude.example.org' },
+  ],
+});
+const PROPS: ImagePlacementProps = {
+  region: { region: 'eu-central-1' },
+  loadBalancerRanges: ['10.64.0.0/25', '10.64.0.128/25'],
+};
+const image = renderImage(env, PROPS);
+
+const scratch = mkdtempSync(join(tmpdir(), 'causeway-image-test-'));
+afterAll(() => {
+  rmSync(scratch, { recursive: true });
+});
+
+/** A gateway as `npm start` places it. */
+const LAPTOP: Placement = {
+  prefix: '/home/dev/causeway/.causeway/run/conf',
+  luaDirectory: '/home/dev/causeway/gateway/lua',
+  runtimeDirectory: '/home/dev/causeway/.causeway/run/nginx',
+  httpListen: ['127.0.0.1:8080'],
+  httpsListen: ['127.0.0.1:8443'],
+  certificate: { chainFile: '/home/dev/chain.pem', keyFile: '/home/dev/key.pem' },
+  registrySource: '/home/dev/registry.json',
+  credentialsSource: '/home/dev/credentials.json',
+  region: 'local',
+};
+
+/** Everything in which the image may differ from a laptop: places, ports, processes, names, and who is believed. */
+const STATED = [
+  /^\s*(pid|client_body_temp_path|(proxy|fastcgi|uwsgi|scgi)_temp_path|lua_package_path|proxy_cache_path) /,
+  /^\s*require\('causeway\.phase\.init'\)/,
+  /^\s*(listen|http2) /,
+  /^\s*ssl_certificate(_key)? /,
+  /^\s*worker_processes /,
+  /^\s*(# .*hop|set_real_ip_from|real_ip_header|real_ip_recursive)/,
+  /^\s*add_header x-causeway-region /,
+  /^\s*"(region|registry_source|credentials_source|chain_file|key_file)": /,
+];
+
+const difference = (one: string, other: string): string[] => {
+  const [ours, theirs] = [one.split('\n'), other.split('\n')];
+  return [...ours.filter((line) => !theirs.includes(line)), ...theirs.filter((line) => !ours.includes(line))];
+};
+
+test('the files are those of `npm start`, less what is stated to differ', () => {
+  const laptop = renderGateway(env, LAPTOP);
+  expect(Object.keys(image)).toEqual(Object.keys(laptop));
+  const unstated = Object.keys(image).flatMap((path) =>
+    difference(image[path] ?? '', laptop[path] ?? '')
+      .filter((line) => !STATED.some((pattern) => pattern.test(line)))
+      .map((line) => `${path}: ${line}`),
+  );
+  expect(unstated).toEqual([]);
+});
+
+test('only the load balancer is believed about who the client is', () => {
+  const lines = (image['http/client-address.conf'] ?? '')
+    .split('\n')
+    .filter((line) => line.startsWith('set_real_ip_from'));
+  expect(lines).toEqual(['set_real_ip_from 10.64.0.0/25;', 'set_real_ip_from 10.64.0.128/25;']);
+});
+
+test('the build context holds what the Dockerfile copies, and nothing else', () => {
+  const outdir = join(scratch, 'cdk.out');
+  const app = new App({ outdir });
+  const stack = new Stack(app, 'Stack');
+  new GatewayImage(stack, 'Image', { environment: env, ...PROPS });
+  // A template without any resource is none.
+  new CfnWaitConditionHandle(stack, 'Something');
+  const assets = JSON.parse(readFileSync(join(app.synth().directory, 'Stack.assets.json'), 'utf8')) as {
+    dockerImages: Record<string, { source: { directory: string; platform?: string } }>;
+  };
+  const contexts = Object.values(assets.dockerImages).map(({ source }) => source);
+  expect(contexts.map(({ platform }) => platform)).toEqual(['linux/amd64', 'linux/amd64']);
+  const files = contexts
+    .map(({ directory }) =>
+      execFileSync('find', ['.', '-type', 'f'], { cwd: join(outdir, directory), encoding: 'utf8' }),
+    )
+    .find((list) => list.includes('start.sh'));
+  expect(files?.trim().split('\n').sort()).toEqual(
+    [
+      './Dockerfile',
+      './start.sh',
+      './entrypoint.sh',
+      ...Object.keys(image).map((path) => `./etc/${path}`),
+      ...execFileSync('find', ['lua', '-type', 'f'], { cwd: join(ROOT, 'gateway'), encoding: 'utf8' })
+        .trim()
+        .split('\n')
+        .map((path) => `./${path}`),
+    ].sort(),
+  );
+});
+
+test('the Dockerfile and the templates agree on user, port, paths and signal', () => {
+  const dockerfile = readFileSync(join(ROOT, 'gateway/Dockerfile'), 'utf8');
+  expect(dockerfile).toMatch(new RegExp(`^USER ${GATEWAY_USER}$`, 'm'));
+  expect(dockerfile).toMatch(new RegExp(`^EXPOSE ${GATEWAY_PORT}$`, 'm'));
+  expect(dockerfile).toMatch(new RegExp(`^VOLUME ${IMAGE_PATHS.runtime}$`, 'm'));
+  expect(dockerfile).toMatch(new RegExp(`^COPY etc/ ${IMAGE_PATHS.prefix}/$`, 'm'));
+  expect(dockerfile).toMatch(new RegExp(`^COPY lua/ ${IMAGE_PATHS.lua}/$`, 'm'));
+  expect(dockerfile).toMatch(/^STOPSIGNAL SIGQUIT$/m);
+  const start = readFileSync(join(ROOT, 'gateway/start.sh'), 'utf8');
+  expect(start).toContain(`tls=${IMAGE_PATHS.runtime}/tls\n`);
+  expect(start).toContain(`entrypoint.sh ${IMAGE_PATHS.prefix}\n`);
+  expect(imagePlacement(env, PROPS).certificate).toEqual({
+    chainFile: `${IMAGE_PATHS.runtime}/tls/chain.pem`,
+    keyFile: `${IMAGE_PATHS.runtime}/tls/key.pem`,
+  });
+});
+
+const version = spawnSync('nginx', ['-v'], { encoding: 'utf8' }).stderr as string | undefined;
+
+(version === undefined ? test.skip : test)('nginx takes the files', () => {
+  // The image's own, but for the places: there is no /etc/causeway here. An older nginx is told what it understands.
+  const prefix = join(scratch, 'etc');
+  const runtime = join(scratch, 'run');
+  const placed: Placement = {
+    ...imagePlacement(env, PROPS),
+    prefix,
+    luaDirectory: join(ROOT, 'gateway/lua'),
+    runtimeDirectory: runtime,
+    certificate: { chainFile: join(runtime, 'chain.pem'), keyFile: join(runtime, 'key.pem') },
+    nginx: /nginx\/1\.(2[5-9]|[3-9]\d)/.test(version ?? '') ? '1.26' : '1.22',
+  };
+  const files: RenderedFiles = renderGateway({ ...env, clientAddress: { trustedHops: ['10.64.0.0/25'] } }, placed);
+  for (const [path, contents] of Object.entries(files)) {
+    mkdirSync(dirname(join(prefix, path)), { recursive: true });
+    writeFileSync(join(prefix, path), contents);
+  }
+  mkdirSync(runtime);
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=causeway'].concat([
+      '-keyout',
+      join(runtime, 'key.pem'),
+      '-out',
+      join(runtime, 'chain.pem'),
+    ]),
+    { stdio: 'ignore' },
+  );
+  // A container's standard output is a pipe, which nginx can open; Node would give it a socket, which it cannot.
+  const { stderr } = spawnSync('nginx', ['-t', '-p', prefix, '-c', 'nginx.conf'], {
+    encoding: 'utf8',
+    stdio: ['ignore', openSync(join(runtime, 'stdout'), 'w'), 'pipe'],
+  });
+  expect(stderr).toContain('test is successful');
+});
