@@ -71,20 +71,47 @@ local function take_place(request, kind, limit, message)
   request[kind .. '_taken'] = true
 end
 
+-- Methods that over HTTP/2 are taken to have no body unless they say its length: there is no telling before it comes.
+local BODILESS = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
+
+-- What policies ask of the head. By exact names: nginx's variables take `Content_Length` for `Content-Length`.
+local function read_head(var)
+  local headers = ngx.req.get_headers(0)
+  local length = tonumber(var.content_length)
+  local http2 = ngx.req.http_version() >= 2
+  local has_body = (length or 0) > 0 or headers['transfer-encoding'] ~= nil
+  if http2 and not length then
+    has_body = not BODILESS[ngx.req.get_method()]
+  end
+  local override
+  for _, name in ipairs(policy.OVERRIDES) do
+    override = override or headers[name] and name
+  end
+  return {
+    has_body = has_body,
+    length = length,
+    http2 = http2,
+    encoding = headers['content-encoding'],
+    content_type = headers['content-type'],
+    override = override,
+  }
+end
+
 local function apply_policy(request, var)
   local consumer, class = request.consumer, request.class
-  local content_length = tonumber(var.http_content_length)
-  local has_body = (content_length or 0) > 0 or (var.http_transfer_encoding or '') ~= ''
-  local refusal = policy.check_head(consumer, class, content_length, has_body)
+  if not policy.needs_head(consumer, class) then
+    return
+  end
+  local head = read_head(var)
+  local refusal = policy.check_head(consumer, class, head)
   if refusal then
     return refuse.send(request, refusal.status, refusal.reason, refusal.message)
   end
-  if not has_body or not policy.needs_body(consumer, class) then
+  if not policy.needs_body(consumer, class, head) then
     return
   end
-  local body = request_body.read(policy.MAX_SCANNED_BYTES)
-  local problem, model, stream =
-    policy.check_body(consumer, class, body, var.http_content_encoding, request_body.SCAN_OPTIONS)
+  local body = policy.is_readable(class, head) and request_body.read(policy.MAX_SCANNED_BYTES) or nil
+  local problem, model, stream = policy.check_body(consumer, class, body, request_body.SCAN_OPTIONS)
   request.model = model
   if problem then
     return refuse.send(request, problem.status, problem.reason, problem.message)

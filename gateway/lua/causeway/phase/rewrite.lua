@@ -76,7 +76,10 @@ end
 -- that, anybody could make as many consumers as they like.
 local function take_credential(request, credential)
   local hash = sha256.hex(credential)
-  request.credential_hash = hash
+  -- What browsers ask beforehand is answered without a look at the credential: it proves nothing.
+  if ngx.req.get_method() ~= 'OPTIONS' then
+    request.credential_hash = hash
+  end
   request.consumer_id = 'credential-' .. hash:sub(1, 16)
   request.unproven = not proven.is_accepted(hash)
   if not request.unproven then
@@ -107,12 +110,22 @@ local function check_route(request, var)
   end
 end
 
+local MAPPED_IPV4 = ('\0'):rep(10) .. '\255\255'
+
+-- What nginx counts by. An IPv6 client commands a whole /64: each address of it for itself would be no limit.
+local function address_key(address)
+  if #address == 16 and address:sub(1, 12) ~= MAPPED_IPV4 then
+    return address:sub(1, 8)
+  end
+  return address
+end
+
 function M.run()
   local request = context.begin(clock.monotonic_ms())
   local var = ngx.var
   local denied = authenticate(request, var)
   if (denied or request.unproven) and denied ~= NOT_READY and var.causeway_exempt ~= '1' then
-    var.causeway_address_key = var.binary_remote_addr
+    var.causeway_address_key = address_key(var.binary_remote_addr)
   end
   request.denied = denied or check_route(request, var)
 end
