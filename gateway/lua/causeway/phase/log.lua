@@ -157,6 +157,10 @@ local function build(request, var)
   if status == 0 then
     status = 400
   end
+  -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
+  if status == 0 then
+    status = 400
+  end
   local bytes_sent, request_bytes = tonumber(var.bytes_sent), tonumber(var.request_length)
   local duration = milliseconds(tonumber(var.request_time))
   local aborted = left_midway(request, var, status)
