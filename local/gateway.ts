@@ -10,7 +10,7 @@ import { credentialsFrom } from './credentials';
 import { ensureDemoConsumer } from './demo-consumer';
 import { withLock } from './lock';
 import { startMockClaude, type MockClaude } from './mock-claude/server';
-import { NginxProcess } from './nginx-process';
+import { NginxProcess, reasonOf } from './nginx-process';
 import { checkOwnCertificate } from './own-certificate';
 import { ensureLocalPki, type LocalPki } from './pki';
 import { assertPortFree } from './ports';
@@ -218,9 +218,11 @@ export class LocalGateway {
       }
       await new Promise((done) => setTimeout(done, 20));
     }
-    const log = readFileSync(this.errorLog, 'utf8').trim().split('\n').slice(-3).join('\n');
+    const log = readFileSync(this.errorLog, 'utf8');
     throw new UserError(
-      state.ended ? `nginx ended at once:\n${log}` : `the gateway does not get ready: ${missing}\n${log}`,
+      state.ended
+        ? `nginx does not start: ${reasonOf(log)}`
+        : `the gateway does not get ready: ${missing} (its log: ${this.errorLog})`,
     );
   }
 

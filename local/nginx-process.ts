@@ -126,7 +126,7 @@ async function testConfiguration(prefix: string): Promise<void> {
 }
 
 /** The reason in nginx's words, without its prefixes and without Lua's stack. */
-function reasonOf(stderr: string): string {
+export function reasonOf(stderr: string): string {
   const line = stderr.split('\n').find((text) => /\[(emerg|error|crit|alert)\]/.test(text)) ?? stderr.trim();
   return line
     .replace(/^.*?\[(emerg|error|crit|alert)\] (\d+#\d+: )?/, '')

@@ -91,6 +91,8 @@ export interface Outcome {
 export interface Started {
   readonly process: ChildProcess;
   readonly outcome: Promise<Outcome>;
+  /** What was printed so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
   /** Settles when this has been printed on either stream. */
   printed(text: string): Promise<void>;
 }
@@ -99,7 +101,7 @@ export interface Started {
 export function start(
   command: string,
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv; readonly detached?: boolean } = {},
 ): Started {
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
@@ -107,6 +109,7 @@ export function start(
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
   return {
     process: child,
+    output,
     outcome: new Promise((done, fail) => {
       child.once('error', fail);
       child.once('close', (code, signal) => {
