@@ -2,9 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { ensureDebianPackages, examplePackages, gatewayPackages, testPackages } from '../local/debian-packages';
-import { ensurePythonVenv } from '../local/python-venv';
 import { runMain, UserError } from '../local/user-error';
+import { prepare } from './prepare';
 
 /** What one runner counted. */
 interface Count {
@@ -21,7 +20,6 @@ interface JestReport {
 }
 
 const reports = join('.causeway', 'test');
-const CI = process.env['CI'] === 'true';
 
 /**
  * `npm test`: sets up what the tests need, runs the Lua specs and the TypeScript tests, and ends with the line
@@ -29,24 +27,20 @@ const CI = process.env['CI'] === 'true';
  */
 async function main(): Promise<number> {
   const jestArguments = process.argv.slice(2);
-  const outcome = await ensureDebianPackages([...gatewayPackages, ...examplePackages, ...testPackages]);
-  if (outcome === 'docker')
-    throw new UserError('the tests need Debian packages: run them on Debian or Ubuntu, or in a container of one');
-  const python = await ensurePythonVenv({ dir: join('.causeway', 'venv'), ci: CI });
-  if (!python.ok) process.stderr.write(`causeway: the tests that need Python packages are skipped: ${python.reason}\n`);
+  const python = await prepare();
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });
 
   const counts: Count[] = [];
   if (jestArguments.length === 0) counts.push(await busted());
-  counts.push(await jest(jestArguments, python.ok ? python.python : ''));
+  counts.push(await jest(jestArguments, python));
   const total = counts.reduce((sum, count) => ({
     passed: sum.passed + count.passed,
     failed: sum.failed + count.failed,
     skipped: sum.skipped + count.skipped,
   }));
-  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
-  process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+  if (total.skipped > 0) process.stdout.write(`${total.skipped} skipped\n`);
+  process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
   return total.failed > 0 ? 1 : 0;
 }
 
