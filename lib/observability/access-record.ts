@@ -12,7 +12,7 @@ export interface Property {
 
 /**
  * The access record: what stands on a request's line beside its metrics and dimensions, for searches in the logs. It
- * holds no credential, no prompt, no answer, no query string and no header but those named here.
+* holds no credential, no prompt, no answer, no query string and no header but those named here.
  */
 export const ACCESS_RECORD = [
   {
@@ -27,7 +27,6 @@ export const ACCESS_RECORD = [
   { name: 'method', type: 'string', meaning: 'Method; none where the request line could not be read.' },
   { name: 'path', type: 'string', meaning: 'Path without the query.' },
   { name: 'protocol', type: 'string', meaning: 'HTTP version of the client, such as HTTP/2.0.' },
-  { name: 'routeClass', type: 'string', meaning: 'Route class; none outside /v1/.' },
   { name: 'model', type: 'string', meaning: 'Model that answered, or was asked for where nothing answered.' },
   { name: 'stream', type: 'boolean', meaning: 'Whether the answer was an event stream.' },
   {
@@ -36,7 +35,6 @@ export const ACCESS_RECORD = [
     required: true,
     meaning: 'Status that the client was given; 499 where it left before.',
   },
-  { name: 'upstream', type: 'string', meaning: 'Id of the upstream that was asked last.' },
   { name: 'upstreamAddress', type: 'string', meaning: 'Address and port of the upstream that was asked last.' },
   { name: 'upstreamStatus', type: 'integer', meaning: 'Status of that upstream’s answer.' },
   {
@@ -45,17 +43,6 @@ export const ACCESS_RECORD = [
     required: true,
     meaning: 'When the request’s first byte arrived, RFC 3339 in UTC.',
   },
-  { name: 'durationMs', type: 'number', required: true, meaning: 'As the metric Latency.' },
-  { name: 'gatewayMs', type: 'number', meaning: 'As the metric GatewayLatency.' },
-  { name: 'connectMs', type: 'number', meaning: 'As the metric UpstreamConnectTime.' },
-  { name: 'ttfbMs', type: 'number', meaning: 'As the metric TimeToFirstByte.' },
-  { name: 'requestBytes', type: 'integer', meaning: 'As the metric RequestBytes.' },
-  { name: 'responseBytes', type: 'integer', meaning: 'As the metric ResponseBytes.' },
-  { name: 'inputTokens', type: 'integer', meaning: 'As the metric InputTokens.' },
-  { name: 'outputTokens', type: 'integer', meaning: 'As the metric OutputTokens.' },
-  { name: 'cacheReadInputTokens', type: 'integer', meaning: 'As the metric CacheReadInputTokens.' },
-  { name: 'cacheWrite5mInputTokens', type: 'integer', meaning: 'As the metric CacheWrite5mInputTokens.' },
-  { name: 'cacheWrite1hInputTokens', type: 'integer', meaning: 'As the metric CacheWrite1hInputTokens.' },
   { name: 'usageEstimated', type: 'boolean', meaning: 'Whether the tokens are an estimate.' },
   {
     name: 'inBandError',

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { ROUTE_CLASSES } from '../config';
 import { ACCESS_RECORD, NODE_RECORD, type Property } from './access-record';
 import { DIMENSIONS, METRICS, type Dimension, type Metric } from './metrics';
 
@@ -39,7 +38,6 @@ const TYPES = {
 /** Properties of which more is known than their type. */
 const NARROWER: Readonly<Record<string, z.ZodType>> = {
   path: z.string().regex(/^[^?]+$/, 'must hold no query'),
-  routeClass: z.enum(ROUTE_CLASSES),
   status: z.int().min(100).max(599),
   upstreamStatus: z.int().min(100).max(599),
   startTime: z.iso.datetime(),

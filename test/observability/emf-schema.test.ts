@@ -31,10 +31,8 @@ function request(over: Json = {}): Json {
     requestId: 'req_1',
     method: 'POST',
     path: '/v1/messages',
-    routeClass: 'generate',
     status: 200,
     startTime: '2026-01-01T00:00:00.000Z',
-    durationMs: 12.5,
     aborted: false,
     ...over,
   };

@@ -19,7 +19,7 @@ function written(...lines: readonly string[]): string[] {
   return execFileSync('luajit', ['-e', script], { cwd: ROOT, encoding: 'utf8' }).trimEnd().split('\n');
 }
 
-const RECORD = "requestId = 'r', status = 200, startTime = '2026-01-01T00:00:00.000Z', durationMs = 1.5";
+const RECORD = "requestId = 'r', status = 200, startTime = '2026-01-01T00:00:00.000Z'";
 
 test('what the Lua writer makes of the catalogue is good, whatever is known of a request', () => {
   const metrics = METRICS.filter(({ kind }) => kind === 'request').map(({ name }) => `${name} = 1`);

@@ -133,7 +133,7 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
     directive('set', '$causeway_route_class', routeClass),
     directive('set', '$causeway_upstream', upstream.id),
     comment('Filled in by Lua. Not at the level of the server: a redirect to an own error would empty them again.'),
-    ...['key', 'api_key', 'authorization', 'address_key', 'line'].map((name) =>
+    ...['key', 'api_key', 'authorization', 'line'].map((name) =>
       directive('set', `$causeway_${name}`, ''),
     ),
     directive('client_max_body_size', environment.bodies[routeClass]),
@@ -146,7 +146,7 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
     directive('proxy_read_timeout', `${environment.timeouts.upstream.readSeconds[routeClass]}s`),
     directive('add_header', 'x-causeway-upstream', '$causeway_upstream', 'always'),
     directive('add_header', 'x-causeway-region', placement.region, 'always'),
-    block('rewrite_by_lua_block', ["require('causeway.phase.rewrite').run()"]),
+    block('set_by_lua_block $causeway_address_key', ["return require('causeway.phase.rewrite').run()"]),
     ...addressLimit(environment),
     block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
     block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),

@@ -1,7 +1,12 @@
 --- What is known of a request, from its first phase to its log line. `ngx.ctx` is lost on every internal redirect (own
 -- errors, later upstreams); an nginx variable is not, so it holds the key under which the context is found again.
 
+local new_table = require('table.new')
+
 local M = {}
+
+-- About how many fields a context gets: room for them at once, for a table that grows is copied each time.
+local FIELDS = 24
 
 -- key -> context, for requests in flight
 local inflight = {}
@@ -15,7 +20,8 @@ M.active = { requests = 0, streams = 0 }
 function M.begin(started)
   next_key = next_key + 1
   -- Read once: nginx makes a new value each time.
-  local context = { key = next_key, id = 'req_' .. ngx.var.request_id, started = started }
+  local context = new_table(0, FIELDS)
+  context.key, context.id, context.started = next_key, 'req_' .. ngx.var.request_id, started
   inflight[next_key] = context
   ngx.var.causeway_key = next_key
   ngx.ctx.causeway = context

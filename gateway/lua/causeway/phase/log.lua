@@ -1,5 +1,7 @@
---- The last phase: what the request was and cost becomes one line of metrics and access record.
+--- The last phase: what the request was and cost becomes one line: metrics, and the access record beside them. What is
+-- a metric or a dimension stands there once, under that name.
 
+local clear = require('table.clear')
 local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local emf = require('causeway.core.emf')
@@ -104,12 +106,16 @@ local function usage_of(request, aborted)
   return reader:finish(aborted or not request.whole)
 end
 
-local function add_usage(metrics, properties, usage)
-  metrics.InputTokens, properties.inputTokens = usage.input, usage.input
-  metrics.OutputTokens, properties.outputTokens = usage.output, usage.output
-  metrics.CacheReadInputTokens, properties.cacheReadInputTokens = usage.cache_read, usage.cache_read
-  metrics.CacheWrite5mInputTokens, properties.cacheWrite5mInputTokens = usage.cache_write_5m, usage.cache_write_5m
-  metrics.CacheWrite1hInputTokens, properties.cacheWrite1hInputTokens = usage.cache_write_1h, usage.cache_write_1h
+-- Used by one request at a time, for this phase does not yield: tables for each would be the most of its garbage.
+local metrics, properties = {}, {}
+local DIRECTIVES = { { metrics = metrics } }
+
+local function add_usage(usage)
+  metrics.InputTokens = usage.input
+  metrics.OutputTokens = usage.output
+  metrics.CacheReadInputTokens = usage.cache_read
+  metrics.CacheWrite5mInputTokens = usage.cache_write_5m
+  metrics.CacheWrite1hInputTokens = usage.cache_write_1h
   if usage.estimated then
     metrics.EstimatedUsage = 1
     properties.usageEstimated = true
@@ -123,16 +129,13 @@ local function add_usage(metrics, properties, usage)
   end
 end
 
-local function add_upstream(metrics, properties, request, var)
+local function add_upstream(request, var)
   local status = tonumber(last_word(var.upstream_status))
   properties.Upstream = present(var.causeway_upstream)
-  properties.upstream = properties.Upstream
   properties.upstreamAddress = last_word(var.upstream_addr)
   properties.upstreamRequestId = present(var.upstream_http_request_id)
   metrics.UpstreamConnectTime = milliseconds(last_number(var.upstream_connect_time))
-  properties.connectMs = metrics.UpstreamConnectTime
   metrics.TimeToFirstByte = milliseconds(last_number(var.upstream_header_time))
-  properties.ttfbMs = metrics.TimeToFirstByte
   if request.stream then
     metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
   end
@@ -157,44 +160,31 @@ local function build(request, var)
   if status == 0 then
     status = 400
   end
-  -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
-  if status == 0 then
-    status = 400
-  end
-  local bytes_sent, request_bytes = tonumber(var.bytes_sent), tonumber(var.request_length)
-  local duration = milliseconds(tonumber(var.request_time))
   local aborted = left_midway(request, var, status)
-  local upstream_seconds = sum_numbers(var.upstream_response_time)
-  local properties = {
-    Environment = settings.environment,
-    Region = settings.region,
-    requestId = request.id,
-    clientAddress = var.remote_addr,
-    -- Not nginx's own variable: it says GET once an own error has been redirected to.
-    method = (var.request or ''):match('^([%u_%-]+) '),
-    -- As it was sent, without the query: decoded, an encoded question mark would look like one.
-    path = path_of(var.request_uri),
-    protocol = present(var.server_protocol),
-    status = aborted and CLIENT_LEFT or status,
-    startTime = rfc3339(ngx.req.start_time()),
-    durationMs = duration,
-    gatewayMs = gateway_ms(request, upstream_seconds),
-    requestBytes = request_bytes,
-    responseBytes = bytes_sent,
-    userAgent = present(var.http_user_agent),
-    claudeCodeSessionId = present(var.http_x_claude_code_session_id),
-    claudeCodeAgentId = present(var.http_x_claude_code_agent_id),
-    claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id),
-  }
-  local metrics = {
-    Requests = 1,
-    Latency = duration,
-    GatewayLatency = properties.gatewayMs,
-    RequestBytes = request_bytes,
-    ResponseBytes = bytes_sent,
-  }
+  clear(metrics)
+  clear(properties)
+  properties.Environment = settings.environment
+  properties.Region = settings.region
+  properties.requestId = request.id
+  properties.clientAddress = var.remote_addr
+  -- Not nginx's own variable: it says GET once an own error has been redirected to.
+  properties.method = request.method or (var.request or ''):match('^([%u_%-]+) ')
+  -- As it was sent, without the query: decoded, an encoded question mark would look like one.
+  properties.path = path_of(var.request_uri)
+  properties.protocol = present(var.server_protocol)
+  properties.status = aborted and CLIENT_LEFT or status
+  properties.startTime = rfc3339(ngx.req.start_time())
+  properties.userAgent = present(var.http_user_agent)
+  properties.claudeCodeSessionId = present(var.http_x_claude_code_session_id)
+  properties.claudeCodeAgentId = present(var.http_x_claude_code_agent_id)
+  properties.claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id)
+  metrics.Requests = 1
+  metrics.Latency = milliseconds(tonumber(var.request_time))
+  metrics.GatewayLatency = gateway_ms(request, sum_numbers(var.upstream_response_time))
+  metrics.RequestBytes = tonumber(var.request_length)
+  metrics.ResponseBytes = tonumber(var.bytes_sent)
   local route_class = present(var.causeway_route_class)
-  properties.RouteClass, properties.routeClass = route_class, route_class
+  properties.RouteClass = route_class
   if aborted then
     metrics.ClientAborts = 1
     properties.aborted = true
@@ -216,18 +206,17 @@ local function build(request, var)
     end
   end
   if request.balanced then
-    add_upstream(metrics, properties, request, var)
+    add_upstream(request, var)
     properties.stream = request.stream or false
     local usage = usage_of(request, aborted)
     if usage then
-      add_usage(metrics, properties, usage)
+      add_usage(usage)
       properties.Model = as_dimension(usage.model)
       properties.model = usage.model or request.model or requested_model()
     elseif route_class == 'generate' or route_class == 'count' then
       properties.model = request.model or requested_model()
     end
   end
-  return metrics, properties
 end
 
 local function give_back(request)
@@ -248,8 +237,8 @@ function M.run()
   local request = context.get() or context.begin(clock.monotonic_ms())
   -- First: whatever may fail below, a place that is not given back is gone for good.
   give_back(request)
-  local metrics, properties = build(request, var)
-  var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
+  build(request, var)
+  var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, DIRECTIVES, properties)
   context.finish(request)
 end
 
