@@ -3,6 +3,7 @@
 local cjson = require('cjson.safe')
 local documents = require('causeway.io.documents')
 local dns = require('causeway.io.dns')
+local drain = require('causeway.io.drain')
 local settings = require('causeway.settings')
 
 local M = {}
@@ -21,7 +22,7 @@ function M.missing()
       missing[#missing + 1] = document.name
     end
   end
-  if ngx.worker.exiting() then
+  if ngx.worker.exiting() and not drain.superseded() then
     missing[#missing + 1] = 'stopping'
   end
   return missing

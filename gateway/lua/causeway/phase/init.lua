@@ -7,6 +7,7 @@ local M = {}
 
 function M.run(settings_path)
   settings.load(settings_path)
+  require('causeway.io.drain').init()
   require('causeway.io.dns').init(settings.resolvers)
   require('causeway.io.documents').init()
   require('causeway.io.certificate').init(settings.certificate)

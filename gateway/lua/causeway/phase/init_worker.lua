@@ -3,6 +3,7 @@
 local certificate = require('causeway.io.certificate')
 local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
+local drain = require('causeway.io.drain')
 local gauges = require('causeway.io.gauges')
 local inflight = require('causeway.io.inflight')
 local settings = require('causeway.settings')
@@ -14,6 +15,8 @@ function M.run()
   if not ngx.worker.id() then
     return
   end
+  -- First: older workers wait for this word.
+  drain.start()
   dns.start(settings.upstreams)
   documents.start()
   certificate.start()
