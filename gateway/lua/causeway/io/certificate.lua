@@ -8,6 +8,8 @@ local x509 = require('causeway.io.x509')
 
 local M = {}
 
+local SHARED = 'causeway_state'
+
 local configured
 local authority_files = {}
 local served
@@ -51,6 +53,21 @@ local function adopt(chain_pem, key_pem)
   return true
 end
 
+-- For a worker that starts while the files are broken: it comes from the master, which only knows the files as they
+-- were when nginx started.
+local function share()
+  ngx.shared[SHARED]:set('certificate', served.chain_pem)
+  ngx.shared[SHARED]:set('certificate_key', served.key_pem)
+end
+
+local function restore()
+  local chain, key = ngx.shared[SHARED]:get('certificate'), ngx.shared[SHARED]:get('certificate_key')
+  if chain and key and (chain ~= served.chain_pem or key ~= served.key_pem) then
+    -- Judged like any other: two workers may have written one half each.
+    adopt(chain, key)
+  end
+end
+
 --- Reads the certificate before the workers start. Raises where it is a bad one: nginx must not start with it.
 -- @tparam ?table settings `chain_file`, `key_file`, `ca_file`, `system_ca_file`, `reload_seconds`; nil without TLS
 function M.init(settings)
@@ -67,6 +84,7 @@ function M.init(settings)
   if not ok then
     error('certificate ' .. settings.chain_file .. ' refused: ' .. (read_error or problem), 0)
   end
+  share()
 end
 
 local function refuse(pair, problem)
@@ -96,6 +114,7 @@ function M.refresh()
     return refuse(chain .. key, problem)
   end
   suspect.pair = nil
+  share()
   log.once('notice', 'certificate ' .. configured.chain_file .. ' reloaded')
 end
 
@@ -108,6 +127,7 @@ end
 --- Keeps the certificate up to date in this worker.
 function M.start()
   if configured then
+    restore()
     assert(ngx.timer.every(configured.reload_seconds, on_timer))
   end
 end

@@ -1,11 +1,14 @@
 --- Keeps a parsed document up to date from its source: a good change replaces it, a broken one is reported once and the
--- last good one stays.
+-- last good one stays. It also stays in memory that workers share: one that starts while the source is broken or not
+-- yet read (after a reload, or in place of one that died) serves with what the others last found good.
 
 local log = require('causeway.io.log')
 local source = require('causeway.io.source')
 
 local M = {}
 M.__index = M
+
+local SHARED = 'causeway_documents'
 
 --- A document to be kept.
 -- @tparam string name how messages call it
@@ -32,6 +35,32 @@ function M:report(message)
   if self.reported ~= message then
     self.reported = message
     log.once('warn', self.name .. ' refused: ' .. message .. (self.value and '; the last good one serves on' or ''))
+  end
+end
+
+-- By address too: after a reload, another source's document is not this one's.
+function M:shared_key()
+  return self.name .. ' ' .. self.address
+end
+
+function M:share(text)
+  local shared = ngx.shared[SHARED]
+  -- Each worker comes by; the first has done it.
+  if shared:get(self:shared_key()) == text then
+    return
+  end
+  local ok, share_error = shared:safe_set(self:shared_key(), text)
+  if not ok then
+    log.once('warn', self.name .. ' cannot be kept for workers that start later: ' .. share_error)
+  end
+end
+
+--- Takes over what other workers last found good. For a worker that starts.
+function M:restore()
+  local text = ngx.shared[SHARED]:get(self:shared_key())
+  local value = text and self.parse(text)
+  if value ~= nil then
+    self.text, self.value = text, value
   end
 end
 
@@ -66,6 +95,7 @@ function M:refresh()
   local first = self.value == nil
   self.text, self.value, self.broken_text, self.reported = text, value, nil, nil
   self.confirmed_at = ngx.now()
+  self:share(text)
   if not first then
     log.once('notice', self.name .. ' reloaded')
   end

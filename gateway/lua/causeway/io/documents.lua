@@ -42,6 +42,9 @@ function M.start()
   if #kept == 0 then
     return
   end
+  for _, each in ipairs(kept) do
+    each:restore()
+  end
   -- At once from a timer: sockets do not work in init_worker, and a file must not wait for the first period.
   assert(ngx.timer.at(0, refresh))
   assert(ngx.timer.every(settings.auth.poll_seconds, refresh))
