@@ -85,7 +85,8 @@ function read(argv: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    const reason = error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '') : String(error);
+    // parseArgs throws TypeErrors whose further sentences are about positional arguments, which there are none of here.
+    const [reason = ''] = (error as TypeError).message.split(/\.\s/);
     throw new UserError(`${reason}; see npm start -- --help`);
   }
 }

@@ -3,7 +3,7 @@ import type { CredentialsDocument } from '../lib/registry/document';
 import { UserError } from './user-error';
 
 /** The environment variable that holds an upstream credential on a laptop. */
-export function credentialVariable(name: string): string {
+function credentialVariable(name: string): string {
   return name === 'anthropic' ? 'ANTHROPIC_API_KEY' : `CAUSEWAY_CREDENTIAL_${name.toUpperCase().replaceAll('-', '_')}`;
 }
 

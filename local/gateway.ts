@@ -93,7 +93,7 @@ export class LocalGateway {
     mkdirSync(join(this.runDirectory, 'log'), { recursive: true, mode: 0o700 });
     this.pki = await ensureLocalPki(join(resolve(stateDirectory), 'pki'));
     // Two first starts at once must not make two keys.
-    const demo = await withLock(join(resolve(stateDirectory), 'demo.lock'), () =>
+    const demo = await withLock(join(resolve(stateDirectory), 'registry.lock'), () =>
       Promise.resolve(ensureDemoConsumer(resolve(stateDirectory))),
     );
     this.demoKey = demo.key;
