@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { App } from 'aws-cdk-lib';
-import { addEnvironments, deployableEnvironments } from '../lib/app';
+import { addEnvironments } from '../lib/app';
 import { ConfigError, loadConfig } from '../lib/config';
+import { deployableEnvironments } from '../lib/config/deployable';
 
 // What `cdk` runs. `-c environment=<name>` builds one environment, `-c config=<file>` reads another file.
 const app = new App();

@@ -1,29 +1,16 @@
 import { App, Stage, Tags, Validations, type StageProps } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { Construct } from 'constructs';
-import { environmentNames, resolveEnvironment, type CausewayConfig, type Environment } from './config';
-import { AWS_LIMITS } from './config/aws-limits';
-import { DEPLOYMENT_RULES } from './config/deployment';
+import type { Environment } from './config';
 import { EDGE_REGION, EdgeStack } from './stacks/edge-stack';
 import { EgressStack } from './stacks/egress-stack';
 import { GatewayStack } from './stacks/gateway-stack';
 import { GlobalStack } from './stacks/global-stack';
 
-/** Region of the stack that belongs to no region: where Route 53 has its control plane and its metrics. */
-export const GLOBAL_REGION = 'us-east-1';
+export { deployableEnvironments } from './config/deployable';
 
-/**
- * The environments that are built: the one that is named, or all that have regions.
- *
- * @throws ConfigError before anything is built, if any of them cannot be.
- */
-export function deployableEnvironments(config: CausewayConfig, name?: string, source?: string): Environment[] {
-  const rules = [...DEPLOYMENT_RULES, ...AWS_LIMITS];
-  if (name !== undefined) return [resolveEnvironment(config, name, rules, source)];
-  return environmentNames(config, source)
-    .filter((candidate) => resolveEnvironment(config, candidate, [], source).regions.length > 0)
-    .map((candidate) => resolveEnvironment(config, candidate, rules, source));
-}
+/** Region of the stack that belongs to no region: where Route 53 has its control plane and its metrics. */
+const GLOBAL_REGION = 'us-east-1';
 
 /** Adds the environments to an app, and everything that their templates are held against. */
 export function addEnvironments(app: App, environments: readonly Environment[]): CausewayStage[] {
@@ -50,21 +37,25 @@ export class CausewayStage extends Stage {
 
     const gateways = environment.regions.map((region) => {
       const scope = new Construct(this, region.region);
-      const egress =
-        region.existingVpc === undefined
-          ? new EgressStack(scope, 'Egress', {
-              ...stackProps(region.region, `${region.region}-egress`, 'network and fixed egress addresses'),
-              environment,
-              region,
-            })
-          : undefined;
+      const egress = EgressStack.isNeeded(environment, region)
+        ? new EgressStack(scope, 'Egress', {
+            ...stackProps(
+              region.region,
+              `${region.region}-egress`,
+              'network, fixed egress addresses, upstream credentials',
+            ),
+            environment,
+            region,
+          })
+        : undefined;
       const gateway = new GatewayStack(scope, 'Gateway', {
         ...stackProps(region.region, `${region.region}-gateway`, 'load balancer, tasks and names of one region'),
         environment,
         region,
         vpc: egress?.vpc,
+        credentials: egress?.credentials,
       });
-      if (egress !== undefined) gateway.addStackDependency(egress, 'the gateway runs in its VPC');
+      if (egress !== undefined) gateway.addStackDependency(egress, 'the gateway runs in its VPC, with its keys');
       return gateway;
     });
     const global = new GlobalStack(this, 'Global', {

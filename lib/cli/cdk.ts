@@ -2,12 +2,15 @@ import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { deployableEnvironments } from '../app';
 import type { CausewayConfig, Environment } from '../config';
+import { deployableEnvironments } from '../config/deployable';
 
 /** What can be asked for. */
 const COMMANDS = ['synth', 'diff', 'deploy'] as const;
 type Command = (typeof COMMANDS)[number];
+
+/** What can be asked for of a region alone: the first deployment fills in the credentials between the two. */
+const PARTS: Readonly<Record<string, string>> = { egress: 'Egress', gateway: 'Gateway' };
 
 /** Stacks of an environment that belong to no region. */
 const WITHOUT_REGION: Readonly<Record<string, string>> = { global: 'Global', edge: 'Edge' };
@@ -18,7 +21,7 @@ export class UsageError extends Error {}
 /** What `npm run synth | diff | deploy` was asked for. */
 export interface CdkRequest {
   readonly command: Command;
-  /** A region, `global` or `edge`. @default - all */
+  /** A region, `<region>/egress`, `<region>/gateway`, `global` or `edge`. @default - all */
   readonly target?: string | undefined;
   /** @default - the only deployable environment; for synth and diff all of them */
   readonly environment?: string | undefined;
@@ -81,7 +84,11 @@ function stackPatterns(environments: readonly Environment[], target: string | un
   const patterns = environments.flatMap(({ name, regions, edge }) => {
     const stack = WITHOUT_REGION[target];
     if (stack !== undefined) return stack === 'Edge' && !edge.enabled ? [] : [`${name}/${stack}`];
-    return regions.some(({ region }) => region === target) ? [`${name}/${target}/*`] : [];
+    const [wanted, part] = target.split('/');
+    const stacks = part === undefined ? '*' : PARTS[part];
+    return stacks !== undefined && regions.some(({ region }) => region === wanted)
+      ? [`${name}/${String(wanted)}/${stacks}`]
+      : [];
   });
   if (patterns.length === 0) {
     const there = environments.flatMap(({ regions, edge }) => [

@@ -5,7 +5,7 @@ import type { Rule } from './ladder';
 const problem = (field: string, message: string): ConfigProblem => ({ field, message });
 
 /** The tasks that the loss of an AZ leaves can carry the lost zone's load until new ones have started. */
-export const lostZoneIsCarried: Rule = (environment) => {
+const lostZoneIsCarried: Rule = (environment) => {
   const { compute, limits, network, regions } = environment;
   // Whoever is left carries n/(n-1) of before: the fewer the zones, the more. The tightest region speaks for all.
   const zones = Math.min(
@@ -36,7 +36,7 @@ export const lostZoneIsCarried: Rule = (environment) => {
 };
 
 /** The health checkers of Route 53 can speak to the load balancer. */
-export const checkersAreUnderstood: Rule = ({ tls, regions }) =>
+const checkersAreUnderstood: Rule = ({ tls, regions }) =>
   regions.length > 0 && !tls.protocols.includes('TLSv1.2')
     ? [
         problem(
@@ -74,7 +74,7 @@ export function registryRollout({ auth, cache, edge }: Environment): RegistryRol
 }
 
 /** AppConfig can hand a revocation to every task in the time that was promised. */
-export const revocationIsReachable: Rule = (environment) => {
+const revocationIsReachable: Rule = (environment) => {
   const { auth, cache, edge, regions } = environment;
   const bound = registryRollout(environment).boundSeconds + (edge.enabled ? cache.ttl.edgeSeconds : 0);
   return regions.length > 0 && bound > auth.revocationSeconds

@@ -1,21 +1,21 @@
-import { CfnOutput, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Validations } from 'aws-cdk-lib';
 import * as appconfig from 'aws-cdk-lib/aws-appconfig';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { Environment, Region } from '../config';
 import { registryRollout } from '../config/aws-limits';
 import { appConfigNames } from '../gateway-image';
-import type { CredentialsDocument } from '../registry/document';
-import { INITIAL_REGISTRY, REGISTRY_SCHEMA } from './registry-schema';
-
-/** Credentials before an operator has put any in. */
-const EMPTY_CREDENTIALS: CredentialsDocument = { version: 1, credentials: {} };
+import { registryJsonSchema } from '../registry/schema';
+import { CredentialsRollout } from './credentials-rollout';
+import { INITIAL_REGISTRY } from './initial-registry';
 
 export interface AppConfigProps {
   readonly environment: Environment;
   readonly region: Region;
+  /** The upstream credentials. @default - none: in passthrough each client brings its own */
+  readonly credentials?: secretsmanager.ISecret | undefined;
   /** Alarms that take a version back while it is rolled out, and for a minute after. */
   readonly rollbackAlarms: readonly cloudwatch.IAlarm[];
 }
@@ -27,8 +27,6 @@ export interface AppConfigProps {
 export class AppConfig extends Construct {
   /** How often the agent of a task asks for a new version. */
   readonly agentPollSeconds: number;
-  /** Upstream credentials by name. Filled in after the first deploy (docs/deploy.md), and never by a template. */
-  readonly credentials: secretsmanager.ISecret | undefined;
   private readonly environment: appconfig.Environment;
   private readonly profileIds: string[] = [];
 
@@ -65,7 +63,7 @@ export class AppConfig extends Construct {
       name: names.registry,
       description: 'Consumers: ids, SHA-256 of their keys, limits and policies',
       content: appconfig.ConfigurationContent.fromInlineJson(INITIAL_REGISTRY),
-      validators: [appconfig.JsonSchemaValidator.fromInline(JSON.stringify(REGISTRY_SCHEMA))],
+      validators: [appconfig.JsonSchemaValidator.fromInline(JSON.stringify(registryJsonSchema()))],
       deploymentStrategy,
       deployTo: [this.environment],
       // The list of who may in is not for a template to delete.
@@ -73,25 +71,22 @@ export class AppConfig extends Construct {
     });
     this.profileIds.push(registry.configurationProfileId);
 
-    // In passthrough each client brings its own.
-    this.credentials = props.environment.auth.mode === 'keys' ? this.createCredentials() : undefined;
-    if (this.credentials !== undefined) {
+    if (props.credentials !== undefined) {
       const profile = new appconfig.SourcedConfiguration(this, 'Credentials', {
         application,
         name: names.credentials,
         description: 'Upstream credentials, as Secrets Manager holds them',
-        location: appconfig.ConfigurationSource.fromSecret(this.credentials),
+        location: appconfig.ConfigurationSource.fromSecret(props.credentials),
         deploymentStrategy,
       });
       this.profileIds.push(profile.configurationProfileId);
-      new CfnOutput(this, 'CredentialsSecretArn', {
-        key: 'CredentialsSecretArn',
-        description: 'Put the upstream credentials here, then start an AppConfig deployment of the new version',
-        value: this.credentials.secretArn,
-      });
-      new CfnOutput(this, 'CredentialsProfileId', {
-        key: 'CredentialsProfileId',
-        value: profile.configurationProfileId,
+      new CredentialsRollout(this, 'CredentialsRollout', {
+        secret: props.credentials,
+        applicationId: application.applicationId,
+        environmentId: this.environment.environmentId,
+        deploymentStrategyId: deploymentStrategy.deploymentStrategyId,
+        profileId: profile.configurationProfileId,
+        profileName: names.credentials,
       });
     }
     new CfnOutput(this, 'AppConfigApplicationId', { key: 'AppConfigApplicationId', value: application.applicationId });
@@ -113,20 +108,5 @@ export class AppConfig extends Construct {
       actions: ['appconfig:StartConfigurationSession', 'appconfig:GetLatestConfiguration'],
       resourceArns: this.profileIds.map((profileId) => `${this.environment.environmentArn}/configuration/${profileId}`),
     });
-  }
-
-  private createCredentials(): secretsmanager.ISecret {
-    const secret = new secretsmanager.Secret(this, 'UpstreamCredentials', {
-      description: 'Upstream credentials: {"version":1,"credentials":{"<name>":"<key>"}}',
-      // The form to fill in. Secrets Manager insists on generating something; gateways refuse the document with it inside.
-      generateSecretString: { secretStringTemplate: JSON.stringify(EMPTY_CREDENTIALS), generateStringKey: 'unset' },
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'Keys of the Claude API are made in its console: no Lambda could rotate them. Replacing one is an AppConfig deployment.',
-    });
-    return secret as secretsmanager.ISecret;
   }
 }

@@ -85,8 +85,8 @@ export class GatewayService extends Construct {
         behavior: ecs.AlarmBehavior.ROLLBACK_ON_ALARM,
       },
       availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.ENABLED,
-      // A start that waits for its first registry is not a failed start.
-      healthCheckGracePeriod: Duration.seconds(60),
+      // The first tasks of an environment wait until registry and credentials have been rolled out for the first time.
+      healthCheckGracePeriod: Duration.minutes(5),
       enableExecuteCommand: false,
       enableECSManagedTags: true,
       propagateTags: ecs.PropagatedTagSource.SERVICE,

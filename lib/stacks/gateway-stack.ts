@@ -1,6 +1,7 @@
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as route53 from 'aws-cdk-lib/aws-route53';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import type { Environment, Region } from '../config';
 import { AppConfig } from '../constructs/app-config';
@@ -21,6 +22,8 @@ export interface GatewayStackProps extends StackProps {
   readonly region: Region;
   /** VPC of the egress stack. @default - region.existingVpc */
   readonly vpc?: ec2.IVpc | undefined;
+  /** Upstream credentials of the egress stack. @default - none, in passthrough */
+  readonly credentials?: secretsmanager.ISecret | undefined;
 }
 
 /** The gateway of one region: everything that a release may replace. */
@@ -54,6 +57,7 @@ export class GatewayStack extends Stack {
     this.appConfig = new AppConfig(this, 'AppConfig', {
       environment,
       region,
+      credentials: props.credentials,
       rollbackAlarms: [failedByGateway, documentRefused],
     });
     this.valkey = environment.valkey.mode === 'none' ? undefined : new Valkey(this, 'Valkey', { environment, vpc });

@@ -1,7 +1,9 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import type { EnvironmentInput } from '../../lib/config';
 import { registryRollout } from '../../lib/config/aws-limits';
-import { INITIAL_REGISTRY, REGISTRY_SCHEMA } from '../../lib/constructs/registry-schema';
+import { INITIAL_REGISTRY } from '../../lib/constructs/initial-registry';
+import { INITIAL_CREDENTIALS } from '../../lib/constructs/upstream-credentials';
+import { registryJsonSchema } from '../../lib/registry/schema';
 import { environment, ofType, stackOf, synthesize } from './support/synthesize';
 
 const gateway = (change: EnvironmentInput = {}) => stackOf(synthesize([environment(change)]), 'Gateway');
@@ -14,7 +16,7 @@ describe('the consumer registry', () => {
     template.hasResourceProperties('AWS::AppConfig::ConfigurationProfile', {
       Name: 'registry',
       LocationUri: 'hosted',
-      Validators: [{ Type: 'JSON_SCHEMA', Content: JSON.stringify(REGISTRY_SCHEMA) }],
+      Validators: [{ Type: 'JSON_SCHEMA', Content: JSON.stringify(registryJsonSchema()) }],
       DeletionProtectionCheck: 'APPLY',
     });
   });
@@ -51,20 +53,55 @@ describe('the consumer registry', () => {
 });
 
 describe('upstream credentials', () => {
-  test('come out of Secrets Manager through AppConfig, so that they change without a deployment of tasks', () => {
-    const { template } = gateway();
+  const stacks = synthesize([environment()]);
+  const { template } = stackOf(stacks, 'Gateway');
+
+  test('stand with what outlives the gateway, with a text that never changes', () => {
+    expect(INITIAL_CREDENTIALS).toBe('{"version":1,"credentials":{"anthropic":"unset"}}');
+    stackOf(stacks, 'Egress').template.hasResource('AWS::SecretsManager::Secret', {
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: { GenerateSecretString: { SecretStringTemplate: INITIAL_CREDENTIALS } },
+    });
+  });
+
+  test('reach the tasks through AppConfig, so that they change without a deployment of tasks', () => {
     template.hasResourceProperties('AWS::AppConfig::ConfigurationProfile', {
       Name: 'credentials',
-      LocationUri: { Ref: Match.stringLikeRegexp('UpstreamCredentials') },
+      LocationUri: {
+        'Fn::GetStackOutput': Match.objectLike({ OutputName: Match.stringLikeRegexp('UpstreamCredentials') }),
+      },
       RetrievalRoleArn: Match.anyValue(),
     });
-    template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+  });
+
+  test('are rolled out when there is a new version, and one that was taken back is left alone', () => {
+    template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)', State: 'ENABLED' });
+    const [, machine] = ofType(stackOf(stacks, 'Gateway'), 'AWS::StepFunctions::StateMachine')[0] ?? [];
+    const definition = JSON.stringify(machine?.Properties?.['DefinitionString']);
+    expect(definition).toContain("'AWSCURRENT' in VersionStages");
+    expect(definition).toContain('$deployed[0] = $current');
+    expect(definition).not.toContain('GetSecretValue');
+  });
+
+  test('are rolled out by a role that can read none of them', () => {
+    const policies = ofType(stackOf(stacks, 'Gateway'), 'AWS::IAM::Policy').filter(([id]) =>
+      id.includes('StateMachine'),
+    );
+    const text = JSON.stringify(policies.map(([, { Properties }]) => Properties?.['PolicyDocument']));
+    expect([...text.matchAll(/"((?:secretsmanager|appconfig):\w+)"/g)].map(([, action]) => action).sort()).toEqual([
+      'appconfig:ListDeployments',
+      'appconfig:StartDeployment',
+      'secretsmanager:ListSecretVersionIds',
+    ]);
+    expect(text).not.toContain('"*"');
   });
 
   test('are not held in passthrough: each client brings its own', () => {
-    const { template } = gateway({ auth: { mode: 'passthrough' } });
-    template.resourceCountIs('AWS::SecretsManager::Secret', 0);
-    template.resourceCountIs('AWS::AppConfig::ConfigurationProfile', 1);
+    const passthrough = synthesize([environment({ auth: { mode: 'passthrough' } })]);
+    for (const stack of passthrough) stack.template.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    stackOf(passthrough, 'Gateway').template.resourceCountIs('AWS::AppConfig::ConfigurationProfile', 1);
+    stackOf(passthrough, 'Gateway').template.resourceCountIs('AWS::StepFunctions::StateMachine', 0);
   });
 });
 

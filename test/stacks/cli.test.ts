@@ -25,6 +25,8 @@ describe('what is asked of the CDK CLI', () => {
     ['diff --env two', 'diff two/** --context environment=two'],
     ['diff us-east-1', 'diff two/us-east-1/* --exclusively'],
     ['deploy eu-central-1 --env two', 'deploy two/eu-central-1/* --exclusively --context environment=two'],
+    ['deploy us-east-1/egress --env two', 'deploy two/us-east-1/Egress --exclusively --context environment=two'],
+    ['deploy us-east-1/gateway --env two', 'deploy two/us-east-1/Gateway --exclusively --context environment=two'],
     ['deploy global --env two', 'deploy two/Global --exclusively --context environment=two'],
     ['deploy edge --env two', 'deploy two/Edge --exclusively --context environment=two'],
     [
@@ -42,6 +44,7 @@ describe('what is asked of the CDK CLI', () => {
   test.each([
     ['deploy eu-central-1', 'say which environment by --env: one, two'],
     ['deploy mars --env one', 'there is no "mars" to deploy; there are: eu-central-1, global'],
+    ['deploy eu-central-1/everything --env one', 'there is no "eu-central-1/everything" to deploy'],
     ['deploy edge --env one', 'there is no "edge" to deploy; there are: eu-central-1, global'],
     ['deploy a b', 'one region at a time, not "a b"'],
     ['synth eu-central-1', 'synth writes all templates: leave the region out'],

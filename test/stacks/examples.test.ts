@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { deployableEnvironments } from '../../lib/app';
 import { loadConfig } from '../../lib/config';
+import { deployableEnvironments } from '../../lib/config/deployable';
 import { cfnLint, lint } from './support/cfn-lint';
 import { hashless } from './support/hashless';
 import { synthesize } from './support/synthesize';

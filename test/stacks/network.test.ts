@@ -129,7 +129,7 @@ test('zones are named at deploy: synthesis knows no account', () => {
   });
 });
 
-test('a given VPC has no egress stack, and its subnets are used', () => {
+test('a given VPC is used with its subnets, and nothing is made in it but the gateway', () => {
   const stacks = synthesize([
     environment({
       regions: [
@@ -146,7 +146,8 @@ test('a given VPC has no egress stack, and its subnets are used', () => {
       ],
     }),
   ]);
-  expect(stacks.map(({ path }) => path)).toEqual(['test/eu-central-1/Gateway', 'test/Global']);
+  const made = Object.values(stackOf(stacks, 'Egress').resources).map(({ Type }) => Type);
+  expect(made).toEqual(['AWS::SecretsManager::Secret']);
   const { template } = stackOf(stacks, 'Gateway');
   template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', {
     Subnets: ['subnet-aaaaaaaa', 'subnet-bbbbbbbb'],
