@@ -57,7 +57,7 @@ export function scriptHeader(script: MockScript): readonly [string, string] {
 }
 
 /** JSON for a header's value, which holds ASCII only. */
-export function asciiJson(value: unknown): string {
+function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u0080-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
