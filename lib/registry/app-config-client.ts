@@ -198,9 +198,9 @@ export class RegionalAppConfig {
       return await question();
     } catch (error) {
       if (error instanceof RegistryError) throw error;
-      const { name, message } = error instanceof Error ? error : new Error(String(error));
+      const { name, message, code = name } = error as Error & { readonly code?: string };
       if (name === 'ConflictException') throw new ConflictError(message);
-      throw new RegistryError(`${this.region}: AppConfig: ${message} (${name})${wayOut(name)}`, { cause: error });
+      throw new RegistryError(`${this.region}: AppConfig: ${message} (${code})${wayOut(code)}`, { cause: error });
     }
   }
 }

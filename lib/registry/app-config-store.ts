@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { ConflictError, type Deployment, type RegionalAppConfig } from './app-config-client';
 import { parseRecord, toDescription, type AuditRecord } from './audit';
-import { RegistryError } from './errors';
+import { EMPTY_REGISTRY } from './document';
+import { BrokenError, RegistryError } from './errors';
 import { checkRegistry, parseRegistry } from './schema';
-import type { Change, RegistryStore, StoredRegistry } from './store';
+import type { Change, RegistryStore, StoredRegistry, UpdateMode } from './store';
 
 export interface AppConfigStoreOptions {
   readonly appConfig: RegionalAppConfig;
@@ -36,16 +37,21 @@ export class AppConfigStore implements RegistryStore {
     this.graceMs = options.graceMs ?? 300_000;
   }
 
-  async read(): Promise<Required<StoredRegistry>> {
+  async read({ overBroken = false }: UpdateMode = {}): Promise<Required<StoredRegistry>> {
     const version = await this.latestVersion();
     const text = await this.appConfig.content(version);
-    return { version, document: parseRegistry(text, `${this.name}: version ${version} of the registry`) };
+    try {
+      return { version, document: parseRegistry(text, `${this.name}: version ${version} of the registry`) };
+    } catch (error) {
+      if (overBroken && error instanceof BrokenError) return { version, document: EMPTY_REGISTRY };
+      throw error;
+    }
   }
 
-  async update(change: Change): Promise<StoredRegistry> {
+  async update(change: Change, mode?: UpdateMode): Promise<StoredRegistry> {
     let written: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const before = await this.read();
+      const before = await this.read(mode);
       // What was written, but whose answer was lost, comes back as a conflict with oneself.
       if (written !== undefined && JSON.stringify(before.document) === written) return before;
       const { document, record } = change(before.document);

@@ -39,6 +39,9 @@ export interface RegistryDocument {
   readonly consumers: readonly RegisteredConsumer[];
 }
 
+/** A registry that lets nobody in. */
+export const EMPTY_REGISTRY: RegistryDocument = { version: 1, consumers: [] };
+
 /** The upstream credentials, as the data plane reads them (gateway/lua/causeway/core/credentials.lua). */
 export interface CredentialsDocument {
   readonly version: 1;

@@ -8,6 +8,11 @@ export class AbsentError extends RegistryError {
   override readonly name = 'AbsentError';
 }
 
+/** What is stored is no registry. */
+export class BrokenError extends RegistryError {
+  override readonly name = 'BrokenError';
+}
+
 /** The command line is wrong. */
 export class UsageError extends RegistryError {
   override readonly name = 'UsageError';

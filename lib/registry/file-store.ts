@@ -4,12 +4,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { withLock } from '../../local/lock';
 import { writeJsonState } from '../../local/state-file';
 import { parseRecord, type AuditRecord } from './audit';
-import type { RegistryDocument } from './document';
+import { EMPTY_REGISTRY, type RegistryDocument } from './document';
 import { RegistryError } from './errors';
 import { checkRegistry, parseRegistry } from './schema';
 import type { Change, RegistryStore, StoredRegistry } from './store';
-
-const EMPTY: RegistryDocument = { version: 1, consumers: [] };
 
 /** The registry of this machine: a file that the gateway reads every few seconds, with `audit.jsonl` beside it. */
 export class FileStore implements RegistryStore {
@@ -54,7 +52,7 @@ export class FileStore implements RegistryStore {
 
   private load(): RegistryDocument {
     const text = readIfThere(this.name);
-    return text === undefined ? EMPTY : parseRegistry(text, this.name);
+    return text === undefined ? EMPTY_REGISTRY : parseRegistry(text, this.name);
   }
 
   private append(record: AuditRecord): void {

@@ -72,7 +72,8 @@ export function readPolicies(given: Readonly<Record<string, string>>, unset: rea
     const parsed = POLICY_SCHEMAS[policy.path].safeParse(readValue(policy.reading, text));
     if (!parsed.success) {
       const shown = policy.path === 'upstreamCredential' ? '' : ` is "${text.slice(0, 80)}";`;
-      throw new RegistryError(`--${option}${shown} ${parsed.error.issues[0]?.message ?? 'is wrong'}`);
+      const units = policy.reading === 'size' ? ', or such as 10MiB' : '';
+      throw new RegistryError(`--${option}${shown} ${parsed.error.issues[0]?.message ?? 'is wrong'}${units}`);
     }
     set.set(policy.path, parsed.data);
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ROUTE_CLASSES } from '../config';
 import type { RegistryDocument } from './document';
-import { RegistryError } from './errors';
+import { BrokenError } from './errors';
 
 // The rules, bounds and words are those of gateway/lua/causeway/core/registry_schema.lua, the reader that has the last
 // word; test/registry/schema.test.ts holds the two against each other.
@@ -143,14 +143,14 @@ export const registrySchema = documentShape.superRefine(({ consumers }, context)
  *
  * @param value - decoded JSON
  * @param source - what to call it in a message
- * @throws RegistryError that names consumer, member, value and what is allowed; never a value that may be a secret
+ * @throws BrokenError that names consumer, member, value and what is allowed; never a value that may be a secret
  */
 export function checkRegistry(value: unknown, source: string): RegistryDocument {
   const parsed = registrySchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue, ...others] = parsed.error.issues;
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  throw new RegistryError(`${source}: ${issue === undefined ? 'is broken' : explain(issue, value)}${more}`);
+  throw new BrokenError(`${source}: ${issue === undefined ? 'is broken' : explain(issue, value)}${more}`);
 }
 
 /** As {@link checkRegistry}, from its text. */
@@ -160,7 +160,7 @@ export function parseRegistry(text: string, source: string): RegistryDocument {
     value = JSON.parse(text);
   } catch {
     // Node's message would quote the text, which may hold what somebody pasted.
-    throw new RegistryError(`${source}: is not valid JSON`);
+    throw new BrokenError(`${source}: is not valid JSON`);
   }
   return checkRegistry(value, source);
 }

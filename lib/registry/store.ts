@@ -17,13 +17,19 @@ export type Change = (document: RegistryDocument) => {
   readonly record: AuditRecord;
 };
 
+/** How {@link RegistryStore.update} is to treat what it finds. */
+export interface UpdateMode {
+  /** What is broken counts as a registry without consumers, rather than as an error. @default false */
+  readonly overBroken?: boolean;
+}
+
 /** One place that holds a registry: a file, or a region's AppConfig. */
 export interface RegistryStore {
   /** The file's path or the region's name. */
   readonly name: string;
   read(): Promise<StoredRegistry>;
   /** Makes a change, and its audit record. A change that changes nothing writes nothing. */
-  update(change: Change): Promise<StoredRegistry>;
+  update(change: Change, mode?: UpdateMode): Promise<StoredRegistry>;
   /** Brings a registry that is written to the gateways, and settles when they have it. */
   rollOut(stored: StoredRegistry): Promise<void>;
   /** The audit records, oldest first. */

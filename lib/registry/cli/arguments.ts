@@ -58,7 +58,7 @@ export const HELP = `Consumers of the gateway, their keys and their policies.
   npm run keys -- set <consumer> [policies]      other policies; --unset NAME goes back to the default
   npm run keys -- rotate <consumer> [--key ID] [--keep-for 24h]
                                                  a new key in place of one; both are valid for so long
-  npm run keys -- revoke <consumer> [--key ID]   one key, or the consumer with all its keys and policies
+  npm run keys -- revoke <consumer> [--key ID]   one key, or the consumer with all it has
   npm run keys -- list
   npm run keys -- show <consumer>
   npm run keys -- history [consumer]             who changed what when
@@ -76,11 +76,11 @@ ${policyHelp}  --unset NAME                  back to the default, such as --unse
 
 Keys:
   --key ID                      which key of the consumer
-  --key-id ID                   a name for the new key             (default: made of its hash)
+  --key-id ID                   a name for the new key   (default: made of its hash)
   --not-after TIME              when the new key ends: 90d, or 2026-12-01T00:00:00Z
-                                                                   (default: never)
+                                                 (default: never)
   --keep-for DURATION           how long the old key stays valid: 30m, 24h, 7d; 0s ends it now
-                                                                   (default: 24h)
+                                                 (default: 24h)
 
   --by NAME                     who the audit record names         (default: user@machine)
   --json                        for programs; with npm's own lines left out by \`npm run -s keys\`
@@ -169,7 +169,7 @@ function read(argv: readonly string[]): {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error));
+    throw new UsageError(error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '') : String(error));
   }
 }
 

@@ -104,25 +104,16 @@ function isAbout({ what, changes }: AuditRecord, { consumer }: KeysArguments): b
 }
 
 async function sync(args: KeysArguments, context: KeysContext): Promise<void> {
-  const placed = await readEverywhere(context.places(args));
-  const source = args.from === undefined ? placed[0] : placed.find(({ store }) => store.name === args.from);
-  if (source === undefined) {
-    throw new UsageError(`--from is "${args.from ?? ''}"; must be one of ${named(placed).map(nameOf).join(', ')}`);
-  }
-  const [different] = differences(placed);
-  if (args.from === undefined && different !== undefined) {
-    throw new RegistryError(
-      `${source.store.name} and ${different.name} differ: say by --from which of them is right (\`history\` tells how it came)`,
-    );
-  }
+  const stores = context.places(args);
+  const source = await rightOne(stores, args);
   const written: Placed[] = [source];
   const failed: { name: string; reason: string }[] = [];
-  for (const { store } of differing(placed, source)) {
+  for (const store of stores.filter((each) => each !== source.store)) {
     try {
-      const stored = await store.update((document) => ({
-        document: source.document,
-        record: record(args, context, document, source.document),
-      }));
+      const stored = await store.update(
+        (document) => ({ document: source.document, record: record(args, context, document, source.document) }),
+        { overBroken: args.from !== undefined },
+      );
       written.push({ store, ...stored });
     } catch (error) {
       failed.push({ name: store.name, reason: error instanceof Error ? error.message : String(error) });
@@ -134,8 +125,21 @@ async function sync(args: KeysArguments, context: KeysContext): Promise<void> {
   );
 }
 
-function differing(placed: readonly Placed[], source: Placed): readonly Placed[] {
-  return placed.filter((each) => each !== source);
+/** The place that the others are made the same as: the one that is named, or any where none differs. */
+async function rightOne(stores: readonly RegistryStore[], { from }: KeysArguments): Promise<Placed> {
+  const store = from === undefined ? stores[0] : stores.find(({ name }) => name === from);
+  if (store === undefined) {
+    throw new UsageError(`--from is "${from ?? ''}"; must be one of ${stores.map(nameOf).join(', ')}`);
+  }
+  const placed = await readEverywhere(from === undefined ? stores : [store]);
+  const [first] = placed;
+  const [different] = differences(placed);
+  if (first === undefined || different !== undefined) {
+    throw new RegistryError(
+      `${store.name} and ${different?.name ?? 'others'} differ: say by --from which of them is right (\`history\` tells how it came)`,
+    );
+  }
+  return first;
 }
 
 async function change(args: KeysArguments, context: KeysContext): Promise<void> {
