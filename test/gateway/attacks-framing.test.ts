@@ -1,0 +1,4 @@
+import { FRAMING } from './support/attacks/framing';
+import { testAttacks } from './support/attacks/run';
+
+testAttacks(FRAMING);

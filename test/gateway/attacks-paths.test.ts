@@ -1,0 +1,4 @@
+import { PATHS } from './support/attacks/paths';
+import { testAttacks } from './support/attacks/run';
+
+testAttacks(PATHS);

@@ -1,0 +1,4 @@
+import { POLICIES } from './support/attacks/policies';
+import { testAttacks } from './support/attacks/run';
+
+testAttacks(POLICIES);
