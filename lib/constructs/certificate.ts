@@ -29,7 +29,6 @@ export class GatewayCertificate extends Construct {
       domainName: publicName,
       subjectAlternativeNames: [regionalName(props.region.region)],
       validation: acm.CertificateValidation.fromDns(props.hostedZone),
-      keyAlgorithm: acm.KeyAlgorithm.EC_PRIME256V1,
     });
   }
 }
