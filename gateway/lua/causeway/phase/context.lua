@@ -15,13 +15,25 @@ local next_key = 0
 --- How many requests and streams of this worker are in flight.
 M.active = { requests = 0, streams = 0 }
 
---- Begins a request's context. Fields: `id` (the gateway's own request id: nginx's random 128 bits in the API's form),
--- `started` (monotonic ms), and what later phases add.
+-- What tells this worker's requests from all others': 64 random bits. The number of the request follows.
+local id_prefix
+
+local function random_prefix()
+  local handle = assert(io.open('/dev/urandom', 'rb'))
+  local bytes = handle:read(8)
+  handle:close()
+  return 'req_' .. bytes:gsub('.', function(character)
+    return ('%02x'):format(character:byte())
+  end)
+end
+
+--- Begins a request's context. Fields: `id` (the gateway's own request id, in the API's form), `started` (monotonic
+-- ms), and what later phases add.
 function M.begin(started)
   next_key = next_key + 1
-  -- Read once: nginx makes a new value each time.
+  id_prefix = id_prefix or random_prefix()
   local context = new_table(0, FIELDS)
-  context.key, context.id, context.started = next_key, 'req_' .. ngx.var.request_id, started
+  context.key, context.id, context.started = next_key, id_prefix .. ('%016x'):format(next_key), started
   inflight[next_key] = context
   ngx.var.causeway_key = next_key
   ngx.ctx.causeway = context
