@@ -200,7 +200,9 @@ export class RegionalAppConfig {
       if (error instanceof RegistryError) throw error;
       const { name, message, code = name } = error as Error & { readonly code?: string };
       if (name === 'ConflictException') throw new ConflictError(message);
-      throw new RegistryError(`${this.region}: AppConfig: ${message} (${code})${wayOut(code)}`, { cause: error });
+      throw new RegistryError(`${this.region}: AppConfig: ${message} (${code})${wayOut(`${code} ${message}`)}`, {
+        cause: error,
+      });
     }
   }
 }
@@ -214,13 +216,13 @@ async function collect<Page, Item>(
   return all;
 }
 
-function wayOut(name: string): string {
-  if (/Credentials|Token|UnrecognizedClient|SignatureDoesNotMatch/.test(name)) {
+function wayOut(problem: string): string {
+  if (/Credentials|ExpiredToken|InvalidToken|UnrecognizedClient|SignatureDoesNotMatch|InvalidSignature/.test(problem)) {
     return ': sign in to AWS (such as `aws sso login`), or set AWS_PROFILE';
   }
-  if (/AccessDenied/.test(name)) return ': docs/consumers.md lists the permissions that this needs';
-  if (name === 'PayloadTooLargeException') return ': revoke consumers or keys that are not used any more';
-  if (/Timeout|ECONN|ENOTFOUND|EAI_AGAIN|Network/.test(name)) {
+  if (/AccessDenied/.test(problem)) return ': docs/consumers.md lists the permissions that this needs';
+  if (problem.startsWith('PayloadTooLargeException')) return ': revoke consumers or keys that are not used any more';
+  if (/Timeout|ECONN|ENOTFOUND|EAI_AGAIN|Network/.test(problem)) {
     return ': check the network; --region leaves out a region that is down';
   }
   return '';

@@ -55,9 +55,9 @@ export const HELP = `Consumers of the gateway, their keys and their policies.
 
   npm run keys -- add <consumer> [policies]      a new consumer; its key is shown once
   npm run keys -- add-key <consumer>             another key for a consumer
-  npm run keys -- set <consumer> [policies]      other policies; --unset NAME goes back to the default
+  npm run keys -- set <consumer> [policies]      other policies, or --unset NAME for the default
   npm run keys -- rotate <consumer> [--key ID] [--keep-for 24h]
-                                                 a new key in place of one; both are valid for so long
+                                                 a new key in place of one; both valid for so long
   npm run keys -- revoke <consumer> [--key ID]   one key, or the consumer with all it has
   npm run keys -- list
   npm run keys -- show <consumer>
@@ -169,7 +169,7 @@ function read(argv: readonly string[]): {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '') : String(error));
+    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? '');
   }
 }
 
