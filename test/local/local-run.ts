@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Through `npm start --`, in a process group of its own as a terminal gives it. @default false */
   readonly npm?: boolean;
+  /** The checkout that is started. @default this one */
+  readonly cwd?: string;
   /** @default a free one */
   readonly port?: number;
   /** @default a free one */
@@ -30,23 +32,25 @@ export class LocalRun {
     private readonly started: Started,
     readonly port: number,
     readonly tlsPort: number,
+    private readonly cwd: string,
   ) {}
 
   static async launch(options: RunOptions = {}): Promise<LocalRun> {
     const port = options.port ?? (await freePort());
     const tlsPort = options.tlsPort ?? (await freePort());
     const args = ['--port', String(port), '--tls-port', String(tlsPort), ...(options.args ?? [])];
+    const cwd = options.cwd ?? repoDir;
     const env = { ...process.env, ANTHROPIC_API_KEY: undefined, ...options.env };
     const started =
       options.npm === true
         ? start('npm', ['start', '--', ...args], {
-            cwd: repoDir,
+            cwd,
             // npm's own warnings about a machine's settings are not ours.
             env: { ...env, npm_config_loglevel: 'error' },
             detached: true,
           })
-        : start('sh', ['local/bootstrap.sh', 'local/start.ts', ...args], { cwd: repoDir, env });
-    return new LocalRun(started, port, tlsPort);
+        : start('sh', ['local/bootstrap.sh', 'local/start.ts', ...args], { cwd, env });
+    return new LocalRun(started, port, tlsPort, cwd);
   }
 
   /** Launches and waits until it is ready. */
@@ -79,7 +83,7 @@ export class LocalRun {
 
   /** State of this run, absolute. */
   get directory(): string {
-    return join(repoDir, '.causeway', `run-${this.port}`);
+    return join(this.cwd, '.causeway', `run-${this.port}`);
   }
 
   /** The printed key. */
