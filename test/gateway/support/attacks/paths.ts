@@ -5,9 +5,7 @@ const NOWHERE: Ending = { status: 404, type: 'not_found_error' };
 
 /** A target as it can be read. */
 function printable(target: string): string {
-  return [...target]
-    .map((c) => (c >= ' ' && c <= '~' ? c : `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`))
-    .join('');
+  return target.replace(/[^ -~]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 const path = (name: string, target: string, ends: Ending): Attack => ({
