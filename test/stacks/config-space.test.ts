@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Stack } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import type { EnvironmentInput } from '../../lib/config';
@@ -82,11 +81,16 @@ const VARIANTS: Record<string, EnvironmentInput> = {
   'a revocation in seconds': { auth: { revocationSeconds: 20 } },
 };
 
-const seen = new Map<string, SynthesizedStack>();
-/** Keeps each distinct template once: most stacks of the space are the same. */
+const resources = new Set<string>();
+const worthLinting: SynthesizedStack[] = [];
+/** Keeps a stack where it holds a resource that no stack before it did: most of the space is the same resources again. */
 const remember = (stacks: readonly SynthesizedStack[]): void => {
   for (const stack of stacks) {
-    seen.set(createHash('sha256').update(JSON.stringify(stack.template.toJSON())).digest('hex'), stack);
+    const unseen = Object.values(stack.resources)
+      .map((resource) => JSON.stringify(resource))
+      .filter((text) => !resources.has(text));
+    if (unseen.length > 0) worthLinting.push(stack);
+    for (const text of unseen) resources.add(text);
   }
 };
 
@@ -98,9 +102,9 @@ test.each(Object.entries(VARIANTS))('%s', (_name, change) => {
   remember(synthesize([environment(change)]));
 });
 
-(cfnLint === undefined ? test.skip : test)('cfn-lint finds nothing in any of the templates', () => {
-  expect(seen.size).toBeGreaterThan(40);
-  expect(lint(cfnLint ?? '', [...seen.values()])).toBe('');
+(cfnLint === undefined ? test.skip : test)('cfn-lint finds nothing in any resource of any of them', () => {
+  expect(worthLinting.length).toBeGreaterThan(20);
+  expect(lint(cfnLint ?? '', worthLinting)).toBe('');
 });
 
 describe('what watches over the templates', () => {
