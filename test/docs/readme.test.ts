@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -37,7 +37,11 @@ beforeAll(async () => {
     mkdirSync(dirname(join(clone, file)), { recursive: true });
     copyFileSync(join(repoDir, file), join(clone, file));
   }
-  symlinkSync(join(repoDir, 'node_modules'), join(clone, 'node_modules'));
+  // Link by link: an `npm ci` in the clone would empty a folder that is a link itself.
+  mkdirSync(join(clone, 'node_modules'));
+  for (const name of readdirSync(join(repoDir, 'node_modules'))) {
+    symlinkSync(join(repoDir, 'node_modules', name), join(clone, 'node_modules', name));
+  }
   gateway = await LocalRun.ready({ cwd: clone });
   if (withPython) await shell(only(examples, 'sh').text);
 });
