@@ -37,6 +37,8 @@ export const PRICES = {
   kmsKeyMonth: 1,
   /** https://aws.amazon.com/secrets-manager/pricing. */
   secretMonth: 0.4,
+  /** https://aws.amazon.com/step-functions/pricing: Express, a request and one second of 64 MB. */
+  expressExecution: 1e-6 + 0.000_016_67 / 16,
   /** https://aws.amazon.com/cloudwatch/pricing. */
   cloudWatch: {
     alarmMetricMonth: 0.1,

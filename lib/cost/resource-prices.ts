@@ -97,6 +97,14 @@ const PRICERS: Readonly<Record<string, Pricer>> = {
   },
   'AWS::KMS::Key': () => [{ what: 'KMS key', quantity: 1, each: PRICES.kmsKeyMonth }],
   'AWS::SecretsManager::Secret': () => [{ what: 'Secret', quantity: 1, each: PRICES.secretMonth }],
+  // The one there is looks for new credentials once a minute, and takes less than a second for it.
+  'AWS::StepFunctions::StateMachine': () => [
+    {
+      what: 'State machine that runs each minute',
+      quantity: 1,
+      each: 60 * PRICES.hoursPerMonth * PRICES.expressExecution,
+    },
+  ],
   'AWS::CloudWatch::Alarm': (properties) => [
     {
       what: 'Metric of an alarm',
