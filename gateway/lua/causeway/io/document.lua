@@ -55,13 +55,25 @@ function M:share(text)
   end
 end
 
+-- Notes that the source holds what is served.
+function M:confirm()
+  self.confirmed_at = ngx.now()
+  ngx.shared[SHARED]:set(self:shared_key() .. ' confirmed', self.confirmed_at)
+end
+
 --- Takes over what other workers last found good. For a worker that starts.
+-- @treturn boolean whether a value is there
 function M:restore()
+  if self.value ~= nil then
+    return true
+  end
   local text = ngx.shared[SHARED]:get(self:shared_key())
   local value = text and self.parse(text)
   if value ~= nil then
     self.text, self.value = text, value
+    self.confirmed_at = ngx.shared[SHARED]:get(self:shared_key() .. ' confirmed')
   end
+  return self.value ~= nil
 end
 
 --- Reads the source and takes over what it holds, if it has changed and is good. Never raises.
@@ -73,29 +85,32 @@ function M:refresh()
       self.broken_text = false
       self.refused = self.refused + 1
     end
+    self:restore()
     self:report(read_error)
     return self.value ~= nil
   end
   if text == self.text then
-    self.confirmed_at = ngx.now()
+    self:confirm()
     self.broken_text = nil
     self.reported = nil
     return true
   end
   if text == self.broken_text then
-    return self.value ~= nil
+    return self:restore()
   end
   local value, message = self.parse(text)
   if value == nil then
     self.broken_text = text
     self.refused = self.refused + 1
+    -- Another worker may have read it while it was good.
+    self:restore()
     self:report(message)
     return self.value ~= nil
   end
   local first = self.value == nil
   self.text, self.value, self.broken_text, self.reported = text, value, nil, nil
-  self.confirmed_at = ngx.now()
   self:share(text)
+  self:confirm()
   if not first then
     log.once('notice', self.name .. ' reloaded')
   end
