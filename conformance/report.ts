@@ -6,9 +6,13 @@ const WORDS = { pass: 'ok', skip: 'skipped', fail: 'FAIL' } as const;
 
 /** What will be asked of the gateway, and what it costs at a real upstream. */
 export function announcement(target: Target, checks: readonly Check[]): string {
-  const { baseUrl, model } = target.options;
-  if (target.mock !== undefined)
-    return `${checks.length} checks of ${baseUrl.href}, with the mock Claude API behind it\n`;
+  const { baseUrl, model, silenceMs } = target.options;
+  if (target.mock !== undefined) {
+    return (
+      `${checks.length} checks of ${baseUrl.href} with the mock Claude API behind it: no tokens, ` +
+      `${silenceMs / 1000} s at least (--silence)\n`
+    );
+  }
   const run = checks.filter(({ needs }) => needs === 'any');
   const sum = (pick: (check: Check) => number | undefined): number =>
     run.reduce((total, check) => total + (pick(check) ?? 0), 0);
@@ -46,6 +50,8 @@ function summary(target: Target, results: readonly Result[]): string {
     results.filter(({ check, outcome }) => outcome.kind === kind && (level === undefined || check.level === level))
       .length;
   const { inputTokens, outputTokens } = target.usage;
+  // A mock's tokens are as invented as its answers.
+  const tokens = target.mock === undefined ? `, ${inputTokens} input and ${outputTokens} output tokens reported` : '';
   const parts = [
     `${count('pass')} hold`,
     `${count('fail', 'required')} required fail`,
@@ -53,7 +59,7 @@ function summary(target: Target, results: readonly Result[]): string {
     `${count('skip')} skipped`,
   ];
   return (
-    `${parts.join(', ')}; ${target.requests} requests, ${inputTokens} input and ${outputTokens} output tokens reported\n` +
+    `${parts.join(', ')}; ${target.requests} requests${tokens}\n` +
     (conforms(results) ? 'The gateway conforms.' : 'The gateway does not conform.')
   );
 }

@@ -32,6 +32,11 @@ export async function runChecks(
   try {
     const first = await attempt(baseline, target);
     take(baseline, first);
+    if (first.kind === 'pass' && target.mock !== undefined && target.seen === 0) {
+      throw new UserError(
+        `--mock-url did not receive what was sent to ${target.options.baseUrl.href}: is it the upstream of that gateway?`,
+      );
+    }
     const waiting: Promise<void>[] = [];
     // Those that wait come first, so that the others have their time.
     for (const check of [...others].sort((a, b) => Number(b.waits ?? false) - Number(a.waits ?? false))) {
@@ -83,7 +88,8 @@ async function attempt(check: Check, target: Target, underWay: () => void = () =
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
     const { code = '' } = error;
-    if (UNREACHABLE.has(code)) {
+    // Later on it is the gateway that broke.
+    if (target.requests === 1 && UNREACHABLE.has(code)) {
       const hint = /CERT|SIGNATURE/.test(code) ? '; --ca names the authority of its certificate' : '';
       throw new UserError(`--base-url ${target.options.baseUrl.href} cannot be reached: ${error.message}${hint}`, {
         cause: error,

@@ -55,6 +55,8 @@ const LONGEST_WAIT_MS = 15_000;
 export class Target {
   /** Requests that were sent. */
   requests = 0;
+  /** Requests that reached the mock. */
+  seen = 0;
   /** Tokens that the answers reported. */
   readonly usage: Usage = noUsage();
 
@@ -78,6 +80,7 @@ export class Target {
       });
       // A gateway may map its paths below another one of its upstream.
       const seen = records.find((record) => record.url.split('?', 1)[0]?.endsWith(bare) === true);
+      if (seen !== undefined) this.seen += 1;
       addUsage(this.usage, answer);
       if (answer.status !== 429 || seen !== undefined || attempt >= LIMITED_ATTEMPTS) {
         return seen === undefined ? answer : { ...answer, seen };

@@ -89,8 +89,8 @@ export const responseHeaders: readonly Check[] = [
     needs: 'echo',
     level: 'required',
     run: async (target) => {
-      const location = '/v1/models/conformance-redirected';
-      const answer = await target.send({ path: '/v1/models', script: { status: 307, headers: { location } } });
+      const location = '/v1/messages/conformance-redirected';
+      const answer = await target.send({ body: target.message(), script: { status: 307, headers: { location } } });
       if (answer.status === 307 && answer.headers['location'] === location) return pass();
       return fail(
         answer.status === 307 ? 'location is rewritten' : 'the redirect is followed or replaced',

@@ -41,13 +41,12 @@ export type Breakage =
   | 'lets anybody in'
   | 'answers 403 to wrong keys'
   | 'has no count_tokens'
-  | 'has no models';
+  | 'has no models'
+  | 'limits requests';
 
 /** A proxy that does nothing wrong but what it is told to. */
 export interface BrokenProxy {
   readonly url: URL;
-  /** Everything it does wrong from now on. */
-  break(...breakages: Breakage[]): void;
   close(): Promise<void>;
 }
 
@@ -65,9 +64,13 @@ interface Request {
 }
 
 /** Starts a proxy in front of a mock. `key` is what the mock accepts. */
-export async function startBrokenProxy(upstream: URL, key: string): Promise<BrokenProxy> {
-  let broken = new Set<Breakage>();
-  const is = (breakage: Breakage): boolean => broken.has(breakage);
+export async function startBrokenProxy(
+  upstream: URL,
+  key: string,
+  breakages: readonly Breakage[],
+): Promise<BrokenProxy> {
+  const is = (breakage: Breakage): boolean => breakages.includes(breakage);
+  let served = 0;
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
@@ -78,7 +81,9 @@ export async function startBrokenProxy(upstream: URL, key: string): Promise<Brok
       headers: incoming.headers,
       body: Buffer.concat(chunks),
     };
-    const refusal = refusalOf(request, is);
+    served += 1;
+    const limited = is('limits requests') && served % 2 === 0;
+    const refusal: Refusal | undefined = limited ? [429, 'rate_limit_error', 'slowly'] : refusalOf(request, is);
     if (refusal === undefined) forward(upstream, changed(request, is, key), response, is);
     else refuse(response, refusal, is);
   };
@@ -92,9 +97,6 @@ export async function startBrokenProxy(upstream: URL, key: string): Promise<Brok
   const { port } = server.address() as AddressInfo;
   return {
     url: new URL(`http://127.0.0.1:${port}`),
-    break: (...breakages) => {
-      broken = new Set(breakages);
-    },
     close: () =>
       new Promise((done) => {
         server.close(() => {
@@ -130,13 +132,13 @@ function refusalOf({ path, headers, body }: Request, is: Is): Refusal | undefine
   }
   const absent =
     (is('has no count_tokens') && path.startsWith('/v1/messages/count_tokens')) ||
-    (is('has no models') && /^\/v1\/models($|\/)/.test(path));
+    (is('has no models') && /^\/v1\/models($|[/?])/.test(path));
   return absent ? [404, 'not_found_error', 'no such route'] : undefined;
 }
 
 function refuse(response: ServerResponse, [status, type, message]: Refusal, is: Is): void {
   const plain = JSON.stringify({ type: 'error', error: { type, message }, request_id: null });
-  response.writeHead(status, { 'content-type': 'application/json', 'request-id': 'req_own' });
+  response.writeHead(status, { 'content-type': 'application/json', 'request-id': 'req_own', 'retry-after-ms': '10' });
   response.end(is('re-wraps errors') ? rewrapped(plain) : plain);
 }
 
@@ -162,16 +164,16 @@ function changed(request: Request, is: Is, key: string): Request {
     headers['x-api-key'] = key;
   }
   let { body, path } = request;
-  if (is('re-serialises request bodies') && body.length > 0) body = Buffer.from(reserialised(body));
+  if (is('re-serialises request bodies') && body.length > 0) body = reserialised(body);
   if (is('drops the query')) path = path.split('?', 1)[0] ?? path;
   return { ...request, path, headers, body };
 }
 
-function reserialised(body: Buffer): string {
+function reserialised(body: Buffer): Buffer {
   try {
-    return JSON.stringify(JSON.parse(body.toString()));
+    return Buffer.from(JSON.stringify(JSON.parse(body.toString())));
   } catch {
-    return body.toString();
+    return body;
   }
 }
 
@@ -276,7 +278,7 @@ function answerHeaders(from: IncomingHttpHeaders, is: Is): Record<string, string
 
 function rewritten(body: Buffer, status: number, compress: boolean, is: Is): Buffer {
   if (is('re-wraps errors') && status >= 400) return Buffer.from(rewrapped(body.toString()));
-  if (is('re-serialises answers') && status < 400) return Buffer.from(reserialised(body));
+  if (is('re-serialises answers') && status < 400) return reserialised(body);
   return compress ? gzipSync(body) : body;
 }
 
