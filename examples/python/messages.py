@@ -7,7 +7,7 @@ import anthropic
 
 client = anthropic.Anthropic()
 message = client.messages.create(
-    model="claude-sonnet-4-5",
+    model="claude-sonnet-5-5",
     max_tokens=64,
     messages=[{"role": "user", "content": "Hello"}],
 )

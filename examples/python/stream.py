@@ -4,7 +4,7 @@ import anthropic
 
 client = anthropic.Anthropic()
 with client.messages.stream(
-    model="claude-sonnet-4-5",
+    model="claude-sonnet-5-5",
     max_tokens=64,
     messages=[{"role": "user", "content": "Hello"}],
 ) as stream:

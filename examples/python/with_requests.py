@@ -33,7 +33,7 @@ def post(path, body, attempts=3):
 response = post(
     "/v1/messages",
     {
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-5-5",
         "max_tokens": 64,
         "messages": [{"role": "user", "content": "Hello"}],
     },

@@ -6,7 +6,7 @@ async function main(): Promise<void> {
   const client = new Anthropic({ maxRetries: 4 });
   try {
     const message = await client.messages.create({
-      model: 'claude-sonnet-4-5',
+      model: 'claude-sonnet-5-5',
       max_tokens: 64,
       messages: [{ role: 'user', content: 'Hello' }],
     });

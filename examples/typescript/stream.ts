@@ -4,7 +4,7 @@ import Anthropic from '@anthropic-ai/sdk';
 async function main(): Promise<void> {
   const client = new Anthropic();
   const stream = client.messages.stream({
-    model: 'claude-sonnet-4-5',
+    model: 'claude-sonnet-5-5',
     max_tokens: 64,
     messages: [{ role: 'user', content: 'Hello' }],
   });

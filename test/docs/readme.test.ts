@@ -61,11 +61,13 @@ function here(text: string): string {
 }
 
 async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
-  const { stdout } = await execute(command, args, {
+  const { stdout, stderr } = await execute(command, args, {
     cwd: clone,
     env: { ...process.env, ANTHROPIC_BASE_URL: gateway.baseUrl, ANTHROPIC_API_KEY: gateway.key, ...env },
     maxBuffer: 1 << 26,
   });
+  // SDKs warn on standard error of models that are about to end.
+  expect(stderr).not.toMatch(/deprecat/i);
   return stdout;
 }
 
@@ -242,6 +244,8 @@ describe('examples/README.md', () => {
   );
   const says: Readonly<Record<string, RegExp>> = {
     'curl/stream.sh': /^event: message_stop$/m,
+    'typescript/batches.ts': /^first succeeded$/m,
+    'python/batches.py': /^first succeeded$/m,
     'typescript/retries.ts': /^end_turn$/m,
     'typescript/stream.ts': /mock-claude[^]*\noutput tokens: \d+$/m,
     'python/stream.py': /mock-claude[^]*\noutput tokens: \d+$/m,
