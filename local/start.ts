@@ -9,7 +9,7 @@ import { welcome } from './welcome';
 
 const repoDir = join(__dirname, '..');
 /** A Ctrl-C reaches us twice, from the terminal and from npm, which passes it on: within this time it is one. */
-const SAME_SIGNAL_MS = 500;
+const SAME_SIGNAL_MS = 1000;
 
 async function main(): Promise<number> {
   const args = parseArguments(process.argv.slice(2));

@@ -28,7 +28,7 @@ Causeway is ready (${running.readySeconds.toFixed(1)} s).
 # curl
 curl ${baseUrl}/v1/messages \\
   -H "x-api-key: ${key}" -H "anthropic-version: 2023-06-01" -H "content-type: application/json" \\
-  -d '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
+  -d '{"model":"claude-sonnet-5-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
 
 # Python
 python3 -m venv .venv && .venv/bin/pip install --quiet anthropic==2.12.0

@@ -137,7 +137,7 @@ export class LocalRun {
   /** An open stream of the mock's, of a script. */
   async stream(script: Readonly<Record<string, unknown>>): Promise<OpenStream> {
     const body = JSON.stringify({
-      model: 'claude-sonnet-4-5',
+      model: 'claude-sonnet-5-5',
       max_tokens: 64,
       stream: true,
       messages: [{ role: 'user', content: 'Hello' }],

@@ -57,7 +57,7 @@ describe('what is printed works as printed', () => {
 
   it('curl', async () => {
     const answer = JSON.parse(await shell(run.example('curl'))) as { model: string; content: [{ text: string }] };
-    expect(answer.model).toBe('claude-sonnet-4-5');
+    expect(answer.model).toBe('claude-sonnet-5-5');
     expect(answer.content[0].text).toMatch(MOCK_SAYS);
   });
 
@@ -145,7 +145,7 @@ describe('stops', () => {
     await until(() => stream.events >= 2);
     run.signal('SIGTERM');
     await until(() => run.output.stderr.includes('stopping'));
-    await new Promise((done) => setTimeout(done, 1000));
+    await new Promise((done) => setTimeout(done, 1500));
     expect(stream.end).toBeUndefined();
     run.signal('SIGTERM');
     expect((await run.outcome).code).toBe(0);
