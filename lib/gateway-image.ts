@@ -71,5 +71,9 @@ export function imagePlacement(environment: Environment, props: ImagePlacementPr
  */
 export function renderImage(environment: Environment, props: ImagePlacementProps): RenderedFiles {
   const trustedHops = [...props.loadBalancerRanges, ...environment.clientAddress.trustedHops];
-  return renderGateway({ ...environment, clientAddress: { trustedHops } }, imagePlacement(environment, props));
+  return renderGateway(
+    { ...environment, clientAddress: { trustedHops } },
+    // Where the operator trusts hops of their own before the load balancer, they are followed back.
+    { ...imagePlacement(environment, props), singleHop: environment.clientAddress.trustedHops.length === 0 },
+  );
 }

@@ -18,10 +18,10 @@ export function renderGateway(environment: Environment, placement: Placement): R
   return {
     'nginx.conf': nginxConf(environment, placement),
     'http/core.conf': coreConf(environment, placement),
-    'http/client-address.conf': clientAddressConf(environment),
+    'http/client-address.conf': clientAddressConf(environment, placement),
     'http/address-limit.conf': addressLimitConf(environment),
     'http/lua.conf': luaConf(environment, placement),
-    'http/log.conf': logConf(),
+    'http/log.conf': logConf(placement),
     'http/upstreams.conf': upstreamsConf(environment),
     ...Object.fromEntries(
       environment.upstreams.map((upstream) => [

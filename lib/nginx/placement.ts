@@ -17,6 +17,14 @@ export interface Placement {
   readonly httpsListen?: readonly string[];
   /** PEM files with the served chain (leaf first) and its key. Needed where `httpsListen` is not empty. */
   readonly certificate?: { readonly chainFile: string; readonly keyFile: string };
+  /**
+   * Whether exactly one trusted hop, the load balancer, stands before the gateway. Then what it appended is the client's
+   * address even if that lies in a trusted range itself: a client inside a VPC whose whole range is trusted could
+   * otherwise forge another.
+   *
+   * @default false - a chain of trusted hops is followed back to the first that is not trusted
+   */
+  readonly singleHop?: boolean;
   /** Where the consumer registry comes from: an absolute path, or `http://` on loopback (the AppConfig agent). */
   readonly registrySource: string;
   /** Where the upstream credentials come from, likewise. */
@@ -29,6 +37,8 @@ export interface Placement {
   readonly workers?: number | 'auto';
   /** User that workers run as, where the master is root. @default - the user that starts nginx */
   readonly user?: string;
+  /** How long a line may wait in nginx's log buffer, in ms. @default 1000 */
+  readonly logFlushMs?: number;
   /** Name of the region in headers and metrics, such as `eu-central-1`. */
   readonly region: string;
   /** The release of nginx: `listen … http2` (1.22) became `http2 on` (1.25.1). @default '1.22' */

@@ -28,11 +28,11 @@ async function clientAddress(gateway: TestGateway, from: string, forwardedFor: r
   return (await gateway.waitForLine((line) => line['userAgent'] === marker))['clientAddress'];
 }
 
-async function start(trustedHops: string[]): Promise<TestGateway> {
+async function start(trustedHops: string[], singleHop = false): Promise<TestGateway> {
   const port = await freePort();
   const gateway = await startGateway({
     config: { clientAddress: { trustedHops } },
-    placement: { httpListen: [`127.0.0.1:${port}`, `[::1]:${port}`] },
+    placement: { singleHop, httpListen: [`127.0.0.1:${port}`, `[::1]:${port}`] },
     waitReady: false,
   });
   const baseUrl = `http://127.0.0.1:${port}`;
@@ -54,6 +54,21 @@ describe('without a trusted hop', () => {
     ['::1', ['2001:db8::9']],
   ])('a client at %s that says %j is seen at its own address', async (from, forwardedFor) => {
     expect(await clientAddress(gateway, from, forwardedFor)).toBe(from);
+  });
+});
+
+describe('with one hop, in a range that clients are in too', () => {
+  let gateway: TestGateway;
+  beforeAll(async () => {
+    gateway = await start(['127.0.0.0/8', '10.0.0.0/8'], true);
+  });
+  afterAll(() => gateway.stop());
+
+  test.each([
+    ['what the hop appended', ['203.0.113.9'], '203.0.113.9'],
+    ['a client of that range that forges another address', ['203.0.113.9, 10.1.2.3'], '10.1.2.3'],
+  ])('%s: %j is seen as %s', async (_what, forwardedFor, seen) => {
+    expect(await clientAddress(gateway, '127.0.0.1', forwardedFor)).toBe(seen);
   });
 });
 

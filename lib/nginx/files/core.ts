@@ -87,7 +87,7 @@ export function coreConf({ timeouts }: Environment, placement: Placement): strin
 }
 
 /** Whose word on the client's address is believed. */
-export function clientAddressConf({ clientAddress }: Environment): string {
+export function clientAddressConf({ clientAddress }: Environment, placement: Placement): string {
   if (clientAddress.trustedHops.length === 0) {
     return file(comment("No trusted hop: the peer's own address is the client's, whatever a header says."));
   }
@@ -95,7 +95,7 @@ export function clientAddressConf({ clientAddress }: Environment): string {
     comment('Only these hops are believed; a client that forges X-Forwarded-For is seen at its own address.'),
     ...clientAddress.trustedHops.map((hop) => directive('set_real_ip_from', hop)),
     directive('real_ip_header', 'X-Forwarded-For'),
-    directive('real_ip_recursive', 'on'),
+    directive('real_ip_recursive', placement.singleHop === true ? 'off' : 'on'),
   );
 }
 
@@ -146,10 +146,10 @@ export function luaConf(_environment: Environment, placement: Placement): string
 }
 
 /** One line a request, built in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
-export function logConf(): string {
+export function logConf(placement: Placement): string {
   return file(
     directive('log_format', 'causeway', 'escape=none', '$causeway_line'),
     comment('4 KB is what a pipe takes in one piece (PIPE_BUF): larger buffers would interleave the workers.'),
-    'access_log /dev/stdout causeway buffer=4k flush=1s if=$causeway_line;',
+    `access_log /dev/stdout causeway buffer=4k flush=${placement.logFlushMs ?? 1000}ms if=$causeway_line;`,
   );
 }
