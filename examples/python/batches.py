@@ -22,7 +22,7 @@ batch = client.messages.batches.create(
         {
             "custom_id": "first",
             "params": {
-                "model": "claude-sonnet-4-5",
+                "model": "claude-sonnet-5-5",
                 "max_tokens": 64,
                 "messages": [{"role": "user", "content": "Hello"}],
             },

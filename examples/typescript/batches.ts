@@ -14,7 +14,7 @@ async function main(): Promise<void> {
     requests: [
       {
         custom_id: 'first',
-        params: { model: 'claude-sonnet-4-5', max_tokens: 64, messages: [{ role: 'user', content: 'Hello' }] },
+        params: { model: 'claude-sonnet-5-5', max_tokens: 64, messages: [{ role: 'user', content: 'Hello' }] },
       },
     ],
   });
