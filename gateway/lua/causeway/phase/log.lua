@@ -45,6 +45,10 @@ local function milliseconds(seconds)
   return seconds and seconds * 1000
 end
 
+local function above_zero(number)
+  return number and number > 0 and number or nil
+end
+
 local function present(text)
   if text and text ~= '' then
     return text
@@ -113,9 +117,10 @@ local DIRECTIVES = { { metrics = metrics } }
 local function add_usage(usage)
   metrics.InputTokens = usage.input
   metrics.OutputTokens = usage.output
-  metrics.CacheReadInputTokens = usage.cache_read
-  metrics.CacheWrite5mInputTokens = usage.cache_write_5m
-  metrics.CacheWrite1hInputTokens = usage.cache_write_1h
+  -- Most requests touch no cache: none is left out, as everywhere, and the line is a tenth shorter.
+  metrics.CacheReadInputTokens = above_zero(usage.cache_read)
+  metrics.CacheWrite5mInputTokens = above_zero(usage.cache_write_5m)
+  metrics.CacheWrite1hInputTokens = above_zero(usage.cache_write_1h)
   if usage.estimated then
     metrics.EstimatedUsage = 1
     properties.usageEstimated = true
@@ -134,7 +139,8 @@ local function add_upstream(request, var)
   properties.Upstream = present(var.causeway_upstream)
   properties.upstreamAddress = last_word(var.upstream_addr)
   properties.upstreamRequestId = present(var.upstream_http_request_id)
-  metrics.UpstreamConnectTime = milliseconds(last_number(var.upstream_connect_time))
+  -- A connection of the pool took no time to connect, and says nothing of how long one takes.
+  metrics.UpstreamConnectTime = above_zero(milliseconds(last_number(var.upstream_connect_time)))
   metrics.TimeToFirstByte = milliseconds(last_number(var.upstream_header_time))
   if request.stream then
     metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
