@@ -75,11 +75,13 @@ end
 -- The client's own credential; only its hash is used here. Limits hold from when the upstream has accepted it: before
 -- that, anybody could make as many consumers as they like.
 local function take_credential(request, credential)
-  local hash = sha256.hex(credential)
-  -- What browsers ask beforehand is answered without a look at the credential: it proves nothing.
-  if ngx.req.get_method() ~= 'OPTIONS' then
-    request.credential_hash = hash
+  -- What browsers ask beforehand is answered without a look at the credential: it proves nothing, and is nobody's.
+  if ngx.req.get_method() == 'OPTIONS' then
+    request.unproven = true
+    return
   end
+  local hash = sha256.hex(credential)
+  request.credential_hash = hash
   request.consumer_id = 'credential-' .. hash:sub(1, 16)
   request.unproven = not proven.is_accepted(hash)
   if not request.unproven then
@@ -99,16 +101,43 @@ local function authenticate(request, var)
   take_credential(request, credential)
 end
 
+-- Request targets that were good lately: method -> target -> class. Most requests are for a few of them, and the look is
+-- quicker than the check.
+local MAX_KEPT, MAX_KEPT_BYTES = 512, 128
+local kept, kept_count = {}, 0
+
+local function keep(method, target, class)
+  if #target > MAX_KEPT_BYTES then
+    return
+  end
+  if kept_count == MAX_KEPT then
+    kept, kept_count = {}, 0
+  end
+  local targets = kept[method]
+  if not targets then
+    targets = {}
+    kept[method] = targets
+  end
+  targets[target] = class
+  kept_count = kept_count + 1
+end
+
 local function check_route(request, var)
-  local path_problem = route.check_path(var.request_uri)
+  local method, target = ngx.req.get_method(), var.request_uri
+  request.method = method
+  request.class = kept[method] and kept[method][target]
+  if request.class then
+    return nil
+  end
+  local path_problem = route.check_path(target)
   if path_problem then
     return deny(400, 'odd_path', 'The path is not allowed: ' .. path_problem .. '.')
   end
-  request.method = ngx.req.get_method()
-  request.class = route.classify(request.method, var.uri)
+  request.class = route.classify(method, var.uri)
   if request.class == 'admin' and not settings.allow_admin_api then
     return deny(403, 'admin_api', 'The Admin API is not reachable through this gateway.')
   end
+  keep(method, target, request.class)
 end
 
 local MAPPED_IPV4 = ('\0'):rep(10) .. '\255\255'
