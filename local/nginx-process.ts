@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import type { Environment } from '../lib/config';
@@ -15,6 +25,13 @@ export interface NginxOptions {
   readonly logs: { readonly stdout: string; readonly stderr: string };
 }
 
+/** How long new workers may take to appear, before that is a fault. */
+const OUTCOME_MS = 30_000;
+/** Between two looks for them. */
+const LOOK_MS = 10;
+/** What nginx wrote last may still be on its way through the filter in front of the log. */
+const LAST_WORDS_MS = 200;
+
 const ENTRYPOINT = join(__dirname, '..', 'gateway', 'entrypoint.sh');
 
 /** A running nginx with the data plane, rendered from an environment. */
@@ -22,10 +39,13 @@ export class NginxProcess {
   private constructor(
     private readonly child: Child,
     private readonly placement: Placement,
+    private readonly stderrFile: string,
+    private environment: Environment,
   ) {}
 
   /**
-   * Renders, checks with `nginx -t` and starts.
+   * Renders, checks with `nginx -t`, starts, and waits for the workers: some things, such as a certificate that has
+   * expired, are only found out by the data plane when nginx starts.
    *
    * @throws UserError with nginx's own reason where the configuration or the certificate is refused.
    */
@@ -34,8 +54,15 @@ export class NginxProcess {
     await checkAndWrite(environment, placement);
     const stdout = openLog(logs.stdout);
     const stderr = openLog(logs.stderr);
+    const logged = statSync(logs.stderr).size;
     const child = await startChild({ name: 'nginx', command: ENTRYPOINT, args: [placement.prefix], stdout, stderr });
-    return new NginxProcess(child, placement);
+    const nginx = new NginxProcess(child, placement, logs.stderr, environment);
+    const problem = await nginx.outcome(logged, []);
+    if (problem !== undefined) {
+      await child.stop();
+      throw new UserError(`nginx does not start: ${problem}`);
+    }
+    return nginx;
   }
 
   /** Settles when nginx has ended. */
@@ -50,23 +77,51 @@ export class NginxProcess {
 
   /** Pids of the worker processes, those of an older generation that still serve their streams included. */
   workers(): number[] {
-    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').trim();
+    const children = readProc(`${this.pid}/task/${this.pid}/children`).trim();
     return children
       .split(' ')
       .filter((pid) => pid !== '')
       .map(Number)
-      .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('nginx: worker'));
+      .filter((pid) => readProc(`${pid}/cmdline`).startsWith('nginx: worker'));
   }
 
   /**
-   * Takes a changed environment over without losing a request. What `nginx -t` refuses is not taken over, and the
-   * running configuration serves on.
+   * Takes a changed environment over without losing a request; returns once its workers run. What nginx refuses is not
+   * taken over, and the running configuration serves on.
    *
    * @throws UserError with nginx's own reason.
    */
   async reload(environment: Environment): Promise<void> {
     await checkAndWrite(environment, this.placement);
+    const logged = statSync(this.stderrFile).size;
+    const before = this.workers();
     this.child.signal('SIGHUP');
+    const problem = await this.outcome(logged, before);
+    if (problem !== undefined) {
+      // Whoever reloads next must not find what was refused.
+      writeFiles(this.placement.prefix, renderGateway(this.environment, this.placement));
+      throw new UserError(`nginx refuses the configuration: ${problem}`);
+    }
+    this.environment = environment;
+  }
+
+  /**
+   * Waits until there are new workers.
+   *
+   * @param logged What the error log held before, bytes.
+   * @param before The workers that there were.
+   * @returns nginx's reason where there will be none.
+   */
+  private async outcome(logged: number, before: readonly number[]): Promise<string | undefined> {
+    const end = Date.now() + OUTCOME_MS;
+    for (;;) {
+      const ended = !this.child.running;
+      const reason = refusalIn(readFrom(this.stderrFile, logged));
+      if (reason !== undefined) return reason;
+      if (this.workers().some((pid) => !before.includes(pid))) return undefined;
+      if (ended || Date.now() > end) return ended ? 'it ended at once' : 'it started no worker in time';
+      await Promise.race([this.child.exited.then(() => settle(LAST_WORDS_MS)), settle(LOOK_MS)]);
+    }
   }
 
   /** Cuts what {@link stop} still waits for. */
@@ -131,4 +186,34 @@ export function reasonOf(stderr: string): string {
   return line
     .replace(/^.*?\[(emerg|error|crit|alert)\] (\d+#\d+: )?/, '')
     .replace(/^(\[lua\] )?init_by_lua error: /, '');
+}
+
+/** Why a start or a reload is refused; errors of requests stand in the same log. */
+function refusalIn(log: string): string | undefined {
+  const line = log.split('\n').find((text) => /\[emerg\]|init_by_lua error: /.test(text));
+  return line === undefined ? undefined : reasonOf(line);
+}
+
+function settle(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+/** A file under /proc; empty where the process has ended meanwhile. */
+function readProc(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** What a log holds from an offset on. */
+function readFrom(path: string, offset: number): string {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(Math.max(0, statSync(path).size - offset));
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, offset));
+  } finally {
+    closeSync(file);
+  }
 }

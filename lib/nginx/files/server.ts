@@ -124,7 +124,9 @@ export function routesConf(environment: Environment, placement: Placement): stri
 }
 
 function addressLimit({ limits }: Environment): string[] {
-  return [directive('limit_req', 'zone=causeway_address', `burst=${limits.perAddress.burst}`, 'nodelay')];
+  const { burst } = limits.perAddress;
+  // nginx takes no `burst=0`; without the word it is 0.
+  return [directive('limit_req', 'zone=causeway_address', ...(burst > 0 ? [`burst=${burst}`] : []), 'nodelay')];
 }
 
 function routeLocation(environment: Environment, placement: Placement, routeClass: RouteClass, match: string): string {
