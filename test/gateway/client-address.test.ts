@@ -47,13 +47,15 @@ describe('without a trusted hop', () => {
   });
   afterAll(() => gateway.stop());
 
-  test.each([
-    ['127.0.0.1', []],
-    ['127.0.0.1', ['203.0.113.9']],
-    ['127.0.0.9', ['203.0.113.9', '127.0.0.1']],
-    ['::1', ['2001:db8::9']],
-  ])('a client at %s that says %j is seen at its own address', async (from, forwardedFor) => {
-    expect(await clientAddress(gateway, from, forwardedFor)).toBe(from);
+  test('a client is seen at its own address, whatever it says', async () => {
+    const cases = [
+      ['127.0.0.1', []],
+      ['127.0.0.1', ['203.0.113.9']],
+      ['127.0.0.9', ['203.0.113.9', '127.0.0.1']],
+      ['::1', ['2001:db8::9']],
+    ] as const;
+    const seen = await Promise.all(cases.map(([from, forwardedFor]) => clientAddress(gateway, from, forwardedFor)));
+    expect(seen).toEqual(cases.map(([from]) => from));
   });
 });
 
@@ -79,20 +81,24 @@ describe('with trusted hops', () => {
   });
   afterAll(() => gateway.stop());
 
-  test.each([
-    ['one hop', '127.0.0.9', ['203.0.113.9'], '203.0.113.9'],
-    ['a chain of trusted hops', '127.0.0.9', ['203.0.113.9, 10.1.2.3, 10.1.2.4'], '203.0.113.9'],
-    ['what the client forged before it', '127.0.0.9', ['198.51.100.1, 203.0.113.9, 10.1.2.3'], '203.0.113.9'],
-    ['forged lines of its own', '127.0.0.9', ['198.51.100.1', '203.0.113.9'], '203.0.113.9'],
-    ['a trusted address forged at the front', '127.0.0.9', ['10.9.9.9, 203.0.113.9'], '203.0.113.9'],
-    ['an IPv6 client', '127.0.0.9', ['2001:db8:2::7'], '2001:db8:2::7'],
-    ['an IPv6 hop', '::1', ['203.0.113.9, 2001:db8:1::5'], '203.0.113.9'],
-    ['no address', '127.0.0.9', ['unknown'], '127.0.0.9'],
-    ['nothing', '127.0.0.9', [], '127.0.0.9'],
-    ['an untrusted peer', '127.0.0.1', ['203.0.113.9'], '127.0.0.1'],
-    ['an untrusted peer that names a trusted hop', '127.0.0.1', ['203.0.113.9, 10.1.2.3'], '127.0.0.1'],
-  ])('%s: %s that says %j is seen as %s', async (_what, from, forwardedFor, seen) => {
-    expect(await clientAddress(gateway, from, forwardedFor)).toBe(seen);
+  test('the client is the last address before them', async () => {
+    const cases = [
+      ['one hop', '127.0.0.9', ['203.0.113.9'], '203.0.113.9'],
+      ['a chain of trusted hops', '127.0.0.9', ['203.0.113.9, 10.1.2.3, 10.1.2.4'], '203.0.113.9'],
+      ['what the client forged before it', '127.0.0.9', ['198.51.100.1, 203.0.113.9, 10.1.2.3'], '203.0.113.9'],
+      ['forged lines of its own', '127.0.0.9', ['198.51.100.1', '203.0.113.9'], '203.0.113.9'],
+      ['a trusted address forged at the front', '127.0.0.9', ['10.9.9.9, 203.0.113.9'], '203.0.113.9'],
+      ['an IPv6 client', '127.0.0.9', ['2001:db8:2::7'], '2001:db8:2::7'],
+      ['an IPv6 hop', '::1', ['203.0.113.9, 2001:db8:1::5'], '203.0.113.9'],
+      ['no address', '127.0.0.9', ['unknown'], '127.0.0.9'],
+      ['nothing', '127.0.0.9', [], '127.0.0.9'],
+      ['an untrusted peer', '127.0.0.1', ['203.0.113.9'], '127.0.0.1'],
+      ['an untrusted peer that names a trusted hop', '127.0.0.1', ['203.0.113.9, 10.1.2.3'], '127.0.0.1'],
+    ] as const;
+    const seen = await Promise.all(
+      cases.map(async ([what, from, forwardedFor]) => [what, await clientAddress(gateway, from, forwardedFor)]),
+    );
+    expect(seen).toEqual(cases.map(([what, , , address]) => [what, address]));
   });
 
   test('what the hops say of the client does not reach the upstream', () => {

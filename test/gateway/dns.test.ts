@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { startMockClaude, type MockClaude } from '../../local/mock-claude/server';
+import { startMockClaude, type MockClaude, type MockScript } from '../../local/mock-claude/server';
 import { issueLeaf } from '../../local/pki';
 import { authority, eventually, startGateway, UPSTREAM_HOST, UPSTREAM_SECRET, type TestGateway } from './harness';
 import { beginStream, readStream, send } from './support/http-client';
@@ -149,7 +149,8 @@ test('of two addresses a dead one costs no request, and nothing that was sent is
     await send(gateway);
     return second.requests().length > 0 ? true : undefined;
   }, 15_000);
-  for (const [index, script] of [{ reset: true }, { cut: { beforeHeaders: true } }].entries()) {
+  const breaks: MockScript[] = [{ reset: true }, { cut: { beforeHeaders: true } }];
+  for (const [index, script] of breaks.entries()) {
     const marker = `once-${index}`;
     const answers = await Promise.all(
       Array.from({ length: 6 }, (_, i) => send(gateway, { script, headers: { 'x-test': `${marker}-${i}` } })),

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 
+import { issueLeaf } from '../../local/pki';
 import { UserError } from '../../local/user-error';
 import { eventually, sleep, startGateway, type TestGateway } from './harness';
 import {
@@ -144,11 +145,16 @@ describe('a reload', () => {
   test.each([
     ['an environment that nginx cannot take', 'no-such-ca.pem', undefined],
     ['a key on disk that does not match', undefined, 'key values mismatch'],
+    ['a certificate on disk that has expired', undefined, 'has expired'],
   ])('is refused with one message for %s, and the old configuration serves on', async (_what, caFile, reason) => {
     const good = gateway.resolve(CHANGED);
     const load = startLoad(gateway, { clients: 4 });
-    if (reason !== undefined) {
-      writeFileSync(gateway.files.key, gateway.authority.intermediate.key);
+    if (reason === 'key values mismatch') writeFileSync(gateway.files.key, gateway.authority.intermediate.key);
+    if (reason === 'has expired') {
+      const past = { notBefore: new Date(Date.now() - 7_200_000), notAfter: new Date(Date.now() - 3_600_000) };
+      const leaf = await issueLeaf({ authority: gateway.authority, hosts: ['localhost'], ...past });
+      writeFileSync(gateway.files.key, leaf.key);
+      writeFileSync(gateway.files.chain, leaf.chain);
     }
     const upstreams = caFile === undefined ? good.upstreams : good.upstreams.map((each) => ({ ...each, caFile }));
     const problem = await gateway.nginx.reload({ ...good, upstreams }).catch((error: unknown) => error);
@@ -156,7 +162,7 @@ describe('a reload', () => {
     expect((problem as UserError).message).toMatch(/^nginx refuses the configuration: [^\n]*$/);
     expect((problem as UserError).message).toContain(reason ?? caFile);
     // Whoever sends SIGHUP by hand gets the old one too: the rendered files were not replaced.
-    if (caFile !== undefined) process.kill(gateway.nginx.pid, 'SIGHUP');
+    process.kill(gateway.nginx.pid, 'SIGHUP');
     await sleep(300);
     expect(await statusOf2Kb(gateway)).toBe(200);
     await load.stop();
