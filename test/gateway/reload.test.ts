@@ -13,7 +13,7 @@ import {
   type Answer,
   type Exchange,
 } from './support/http-client';
-import { startLoad } from './support/load';
+import { sendByFetch, startLoad } from './support/load';
 import { connectRaw, type RawClient } from './support/raw-client';
 
 const STREAMS = 100;
@@ -109,7 +109,11 @@ describe('a reload', () => {
   });
 
   test('fails no request of keep-alive clients under load', async () => {
-    const loads = [startLoad(gateway, { clients: 24, pauseMs: 5 }), startLoad(gateway, { clients: 8, tls: true })];
+    const loads = [
+      startLoad(gateway, { clients: 24, pauseMs: 5 }),
+      startLoad(gateway, { clients: 8, tls: true }),
+      startLoad(gateway, { clients: 8, pauseMs: 3, sender: sendByFetch }),
+    ];
     const configs = [CHANGED, {}, CHANGED];
     for (const config of configs) {
       await gateway.nginx.reload(gateway.resolve(config));

@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 
 import type { TestGateway } from '../harness';
-import { send, type Answer, type RequestOptions } from './http-client';
+import { headersOf, messageBody, send, type Answer, type RequestOptions } from './http-client';
 
 /** Load that runs until it is stopped. */
 export interface Load {
@@ -24,11 +24,29 @@ export interface LoadOptions extends Omit<RequestOptions, 'agent'> {
   readonly pauseMs?: number;
   /** Whether an answer is what it should be. @default its status is 200 */
   readonly good?: (answer: Answer) => boolean;
+  /** @default by node:http, over the agent's connections */
+  readonly sender?: (gateway: TestGateway, options: RequestOptions) => Promise<Answer>;
+}
+
+/** One request by `fetch`, which keeps connections in a pool of its own (undici): what the official SDK uses. */
+export async function sendByFetch(gateway: TestGateway, options: RequestOptions): Promise<Answer> {
+  const response = await fetch(`${gateway.baseUrl}${options.path ?? '/v1/messages'}`, {
+    method: 'POST',
+    headers: headersOf(gateway, options),
+    body: messageBody(),
+  });
+  return { status: response.status, headers: {}, text: await response.text() };
 }
 
 /** Clients that send one small request after the other. */
 export function startLoad(gateway: TestGateway, options: LoadOptions = {}): Load {
-  const { clients = 8, keepAlive = true, pauseMs = 0, good = (answer: Answer) => answer.status === 200 } = options;
+  const {
+    clients = 8,
+    keepAlive = true,
+    pauseMs = 0,
+    good = (answer: Answer) => answer.status === 200,
+    sender = send,
+  } = options;
   const failures: string[] = [];
   let succeeded = 0;
   let running = true;
@@ -40,7 +58,7 @@ export function startLoad(gateway: TestGateway, options: LoadOptions = {}): Load
   const client = async (): Promise<void> => {
     while (running) {
       try {
-        const answer = await send(gateway, { ...options, agent });
+        const answer = await sender(gateway, { ...options, agent });
         if (good(answer)) succeeded += 1;
         else failures.push(`status ${answer.status}: ${answer.text.slice(0, 200)}`);
       } catch (error) {

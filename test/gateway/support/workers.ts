@@ -6,10 +6,3 @@ export function peakMegabytes(pid: number): number {
   if (kilobytes === undefined) throw new Error(`process ${pid} tells no VmHWM`);
   return Number(kilobytes) / 1024;
 }
-
-/** Memory that a process holds now (VmRSS), MB. */
-export function residentMegabytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kilobytes === undefined) throw new Error(`process ${pid} tells no VmRSS`);
-  return Number(kilobytes) / 1024;
-}
