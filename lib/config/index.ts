@@ -1,6 +1,6 @@
-export { derive, type Environment, type Timeouts } from './derive';
+export { type Environment } from './derive';
 export { defineConfig, environmentNames, resolveEnvironment, type CausewayConfig } from './environment';
-export { ConfigError, type ConfigProblem } from './errors';
+export { ConfigError } from './errors';
 export { LADDER, type Rule } from './ladder';
 export { loadConfig } from './load';
 export { effectiveValues, type EffectiveValue } from './origin';

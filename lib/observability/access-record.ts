@@ -12,7 +12,7 @@ export interface Property {
 
 /**
  * The access record: what stands on a request's line beside its metrics and dimensions, for searches in the logs. It
-* holds no credential, no prompt, no answer, no query string and no header but those named here.
+ * holds no credential, no prompt, no answer, no query string and no header but those named here.
  */
 export const ACCESS_RECORD = [
   {

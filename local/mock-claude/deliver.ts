@@ -4,7 +4,7 @@ import { type Answer, ClientGone, type Exchange, type Unit } from './exchange';
 import { sseEvent } from './sse';
 
 /** Waits; throws `ClientGone` when the client leaves first. */
-export function pause(ex: Exchange, ms: number): Promise<void> {
+function pause(ex: Exchange, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const left = (): void => {
       clearTimeout(timer);

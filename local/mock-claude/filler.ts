@@ -4,7 +4,7 @@ const LINE = 'All work and no play makes a mock a dull API; this line is filler.
 const PAGE = Buffer.from(LINE.repeat(964)).subarray(0, 65_536);
 
 /** Bytes of one full piece of filler. */
-export const FILLER_PIECE_BYTES = PAGE.length;
+const FILLER_PIECE_BYTES = PAGE.length;
 
 /** `bytes` bytes of ASCII text, in pieces of up to 64 KiB that share one buffer: do not write to them. */
 export function* filler(bytes: number): Generator<Buffer> {

@@ -4,7 +4,7 @@ import type { Unit } from './exchange';
 import type { Script } from './script';
 
 /** Content type of the API's streams. */
-export const SSE_CONTENT_TYPE = 'text/event-stream; charset=utf-8';
+const SSE_CONTENT_TYPE = 'text/event-stream; charset=utf-8';
 
 /** Headers of the API's streams. */
 export const SSE_HEADERS = { 'content-type': SSE_CONTENT_TYPE, 'cache-control': 'no-cache' } as const;

@@ -137,6 +137,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     credentialsSource: files.credentials,
     workers: options.workers ?? 2,
     region: 'test-region-1',
+    // Tests wait for lines.
+    logFlushMs: 20,
     ...(root ? { user: 'root' } : {}),
     ...options.placement,
   };
@@ -223,7 +225,9 @@ export async function eventually<T>(probe: () => T | undefined | Promise<T | und
       last = error;
     }
     if (Date.now() > end) {
-      throw new Error(`nothing came within ${timeoutMs} ms${last === undefined ? '' : `: ${last instanceof Error ? last.message : JSON.stringify(last)}`}`);
+      throw new Error(
+        `nothing came within ${timeoutMs} ms${last === undefined ? '' : `: ${last instanceof Error ? last.message : JSON.stringify(last)}`}`,
+      );
     }
     await sleep(25);
   }

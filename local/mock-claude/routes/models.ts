@@ -73,9 +73,6 @@ function modelInfo(id: string, index: number): { id: string } & Record<string, u
 
 const MODELS = [...KNOWN_IDS, ...INVENTED_IDS].map(modelInfo);
 
-/** Number of models in the list. */
-export const MODEL_COUNT = MODELS.length;
-
 /** One page of models. */
 export function listModels(ex: Exchange): Answer {
   return jsonAnswer(pageOf(MODELS, ex.query));
