@@ -3,9 +3,6 @@
 const LINE = 'All work and no play makes a mock a dull API; this line is filler.  ';
 const PAGE = Buffer.from(LINE.repeat(964)).subarray(0, 65_536);
 
-/** Bytes of one full piece of filler. */
-const FILLER_PIECE_BYTES = PAGE.length;
-
 /** `bytes` bytes of ASCII text, in pieces of up to 64 KiB that share one buffer: do not write to them. */
 export function* filler(bytes: number): Generator<Buffer> {
   for (let left = bytes; left > 0; left -= PAGE.length) yield PAGE.subarray(0, Math.min(left, PAGE.length));
