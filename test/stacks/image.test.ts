@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { App, CfnWaitConditionHandle, Stack } from 'aws-cdk-lib';
 import { GatewayImage } from '../../lib/constructs/gateway-image';
 import {
@@ -117,15 +118,64 @@ test('the Dockerfile and the templates agree on user, port, paths and signal', (
   expect(dockerfile).toMatch(new RegExp(`^USER ${GATEWAY_USER}$`, 'm'));
   expect(dockerfile).toMatch(new RegExp(`^EXPOSE ${GATEWAY_PORT}$`, 'm'));
   expect(dockerfile).toMatch(new RegExp(`^VOLUME ${IMAGE_PATHS.runtime}$`, 'm'));
+  // A tmpfs over it (compute on instances) is root's and has the mode of what it covers: 0700 would shut nginx out.
+  expect(dockerfile).toContain(`--mode=1777 ${IMAGE_PATHS.runtime}\n`);
   expect(dockerfile).toMatch(new RegExp(`^COPY etc/ ${IMAGE_PATHS.prefix}/$`, 'm'));
   expect(dockerfile).toMatch(new RegExp(`^COPY lua/ ${IMAGE_PATHS.lua}/$`, 'm'));
   expect(dockerfile).toMatch(/^STOPSIGNAL SIGQUIT$/m);
   const start = readFileSync(join(ROOT, 'gateway/start.sh'), 'utf8');
   expect(start).toContain(`tls=${IMAGE_PATHS.runtime}/tls\n`);
-  expect(start).toContain(`entrypoint.sh ${IMAGE_PATHS.prefix}\n`);
+  expect(start).toContain(`entrypoint.sh ${IMAGE_PATHS.prefix} `);
   expect(imagePlacement(env, PROPS).certificate).toEqual({
     chainFile: `${IMAGE_PATHS.runtime}/tls/chain.pem`,
     keyFile: `${IMAGE_PATHS.runtime}/tls/key.pem`,
+  });
+});
+
+describe('start.sh', () => {
+  /** The script with nginx played by a few lines of shell; resolves once it has ended. */
+  const start = (name: string, nginx: string) => {
+    const directory = join(scratch, name);
+    mkdirSync(directory, { recursive: true });
+    const entrypoint = join(directory, 'entrypoint.sh');
+    writeFileSync(entrypoint, `#!/bin/bash\n${nginx}\n`, { mode: 0o755 });
+    const script = readFileSync(join(ROOT, 'gateway/start.sh'), 'utf8')
+      .replace('/opt/causeway/entrypoint.sh', entrypoint)
+      .replace(IMAGE_PATHS.runtime, directory);
+    const log = join(directory, 'log');
+    const child = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', openSync(log, 'w')] });
+    const said = () => readFileSync(log, 'utf8');
+    // When the first process of a container ends, nothing else says anything any more.
+    const ended = new Promise<{ code: number | null; log: string }>((done) => {
+      child.once('exit', (code) => {
+        done({ code, log: said() });
+      });
+    });
+    return { child, said, ended, directory };
+  };
+
+  test('ends as nginx does, after its last words have come through the filter', async () => {
+    const { ended, directory } = start('words', "exec 2> >(sleep 0.3; exec cat >&2); echo 'last words' >&2; exit 7");
+    expect(await ended).toEqual({ code: 7, log: 'last words\n' });
+    expect(statSync(join(directory, 'tls/key.pem')).mode & 0o777).toBe(0o600);
+  });
+
+  test.each(['SIGQUIT', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)('passes %s on and waits for nginx', async (signal) => {
+    const { child, said, ended } = start(
+      signal,
+      `trap 'sleep 0.2; echo ${signal} >&2; exit 0' ${signal}; echo ready >&2; while :; do sleep 0.05; done`,
+    );
+    while (!said().includes('ready')) await sleep(20);
+    child.kill(signal);
+    expect(await ended).toEqual({ code: 0, log: `ready\n${signal}\n` });
+  });
+
+  test('says why there is no certificate', async () => {
+    mkdirSync(join(scratch, 'certificate/tls/key.pem'), { recursive: true });
+    const { code, log } = await start('certificate', 'echo started >&2').ended;
+    expect(code).toBe(1);
+    expect(log).toMatch(/^the task's certificate could not be made: /);
+    expect(log).not.toContain('started');
   });
 });
 
