@@ -15,7 +15,7 @@ describe('the access record', () => {
       target: '/v1/messages?beta=true',
       credential: [['Authorization', `Bearer ${key}`]],
       headers: [
-        ['User-Agent', 'test/1.0'],
+        ['User-Agent', 'claude-cli/2.1.0 (test)'],
         ['x-claude-code-session-id', 'session-1'],
         ['x-claude-code-agent-id', 'agent-1'],
         ['x-claude-code-parent-agent-id', 'parent-1'],
@@ -50,7 +50,7 @@ describe('the access record', () => {
       CacheReadInputTokens: 30,
       CacheWrite5mInputTokens: 40,
       CacheWrite1hInputTokens: 50,
-      userAgent: 'test/1.0',
+      userAgent: 'claude-cli/2.1.0 (test)',
       claudeCodeSessionId: 'session-1',
       claudeCodeAgentId: 'agent-1',
       claudeCodeParentAgentId: 'parent-1',

@@ -102,8 +102,13 @@ const OWN_ERROR = '/.causeway/error/';
 /** Health: the process, and whether traffic should come. */
 export function healthConf(): string {
   return file(
-    block('location = /healthz', [block('content_by_lua_block', ["require('causeway.phase.health').healthz()"])]),
-    block('location = /readyz', [block('content_by_lua_block', ["require('causeway.phase.health').readyz()"])]),
+    ...['healthz', 'readyz'].map((name) =>
+      block(`location = /${name}`, [
+        comment('Asked every few seconds by each load balancer and probe: no line.'),
+        block('log_by_lua_block', []),
+        block('content_by_lua_block', [`require('causeway.phase.health').${name}()`]),
+      ]),
+    ),
   );
 }
 
@@ -132,8 +137,6 @@ function addressLimit({ limits }: Environment): string[] {
 function routeLocation(environment: Environment, placement: Placement, routeClass: RouteClass, match: string): string {
   const [upstream] = upstreamsFor(environment, routeClass);
   return block(`location ${match}`, [
-    directive('set', '$causeway_route_class', routeClass),
-    directive('set', '$causeway_upstream', upstream.id),
     comment('Filled in by Lua. Not at the level of the server: a redirect to an own error would empty them again.'),
     ...['key', 'api_key', 'authorization', 'line'].map((name) => directive('set', `$causeway_${name}`, '')),
     directive('client_max_body_size', environment.bodies[routeClass]),
@@ -144,9 +147,11 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
         ]
       : []),
     directive('proxy_read_timeout', `${environment.timeouts.upstream.readSeconds[routeClass]}s`),
-    directive('add_header', 'x-causeway-upstream', '$causeway_upstream', 'always'),
+    directive('add_header', 'x-causeway-upstream', upstream.id, 'always'),
     directive('add_header', 'x-causeway-region', placement.region, 'always'),
-    block('set_by_lua_block $causeway_address_key', ["return require('causeway.phase.rewrite').run()"]),
+    block('set_by_lua_block $causeway_address_key', [
+      `return require('causeway.phase.rewrite').run('${routeClass}', '${upstream.id}')`,
+    ]),
     ...addressLimit(environment),
     block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
     block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),

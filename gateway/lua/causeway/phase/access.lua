@@ -126,7 +126,7 @@ end
 
 -- The client's credential stops here, the upstream's takes its place.
 local function inject_credential(request, var)
-  local upstream = settings.upstream_by_id[var.causeway_upstream]
+  local upstream = settings.upstream_by_id[request.upstream]
   local secret = documents.credentials.value[request.consumer.upstreamCredential or upstream.credential]
   if not secret then
     return refuse.send(request, 503, 'no_upstream_credential', 'The upstream credential of this consumer is missing.')

@@ -12,7 +12,6 @@ local settings = require('causeway.settings')
 
 local M = {}
 
-local HEALTH = { ['/healthz'] = true, ['/readyz'] = true }
 -- The status with which nginx says that the client left before the answer.
 local CLIENT_LEFT = 499
 
@@ -136,7 +135,7 @@ end
 
 local function add_upstream(request, var)
   local status = tonumber(last_word(var.upstream_status))
-  properties.Upstream = present(var.causeway_upstream)
+  properties.Upstream = request.upstream
   properties.upstreamAddress = last_word(var.upstream_addr)
   properties.upstreamRequestId = present(var.upstream_http_request_id)
   -- A connection of the pool took no time to connect, and says nothing of how long one takes.
@@ -160,6 +159,17 @@ local function add_upstream(request, var)
   return status
 end
 
+-- Claude Code names itself; nobody else sends its headers, and looking for them costs three walks over all headers.
+local function add_client(var)
+  local agent = present(var.http_user_agent)
+  properties.userAgent = agent
+  if agent and agent:find('claude', 1, true) then
+    properties.claudeCodeSessionId = present(var.http_x_claude_code_session_id)
+    properties.claudeCodeAgentId = present(var.http_x_claude_code_agent_id)
+    properties.claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id)
+  end
+end
+
 local function build(request, var)
   local status = ngx.status
   -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
@@ -176,20 +186,17 @@ local function build(request, var)
   -- Not nginx's own variable: it says GET once an own error has been redirected to.
   properties.method = request.method or (var.request or ''):match('^([%u_%-]+) ')
   -- As it was sent, without the query: decoded, an encoded question mark would look like one.
-  properties.path = path_of(var.request_uri)
+  properties.path = path_of(request.target or var.request_uri)
   properties.protocol = present(var.server_protocol)
   properties.status = aborted and CLIENT_LEFT or status
   properties.startTime = rfc3339(ngx.req.start_time())
-  properties.userAgent = present(var.http_user_agent)
-  properties.claudeCodeSessionId = present(var.http_x_claude_code_session_id)
-  properties.claudeCodeAgentId = present(var.http_x_claude_code_agent_id)
-  properties.claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id)
+  add_client(var)
   metrics.Requests = 1
   metrics.Latency = milliseconds(tonumber(var.request_time))
   metrics.GatewayLatency = gateway_ms(request, sum_numbers(var.upstream_response_time))
   metrics.RequestBytes = tonumber(var.request_length)
   metrics.ResponseBytes = tonumber(var.bytes_sent)
-  local route_class = present(var.causeway_route_class)
+  local route_class = request.route_class
   properties.RouteClass = route_class
   if aborted then
     metrics.ClientAborts = 1
@@ -236,9 +243,6 @@ end
 
 function M.run()
   local var = ngx.var
-  if HEALTH[var.uri or ''] then
-    return
-  end
   -- A request that ended before any of our phases (a client that left mid-headers) is counted all the same.
   local request = context.get() or context.begin(clock.monotonic_ms())
   -- First: whatever may fail below, a place that is not given back is gone for good.

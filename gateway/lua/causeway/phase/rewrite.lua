@@ -101,8 +101,8 @@ local function authenticate(request, var)
   take_credential(request, credential)
 end
 
--- Request targets that were good lately: method -> target -> class. Most requests are for a few of them, and the look is
--- quicker than the check.
+-- Request targets that were good lately: method -> target -> class. Most requests are for a few of them, and the look
+-- is quicker than the check.
 local MAX_KEPT, MAX_KEPT_BYTES = 512, 128
 local kept, kept_count = {}, 0
 
@@ -124,7 +124,7 @@ end
 
 local function check_route(request, var)
   local method, target = ngx.req.get_method(), var.request_uri
-  request.method = method
+  request.method, request.target = method, target
   request.class = kept[method] and kept[method][target]
   if request.class then
     return nil
@@ -152,9 +152,12 @@ end
 
 --- Begins the request. Runs as set_by_lua, which makes no coroutine and so costs half of rewrite_by_lua; nothing here
 -- may wait.
+-- @tparam string route_class of the location
+-- @tparam string upstream id of the one that the location proxies to
 -- @treturn string what nginx counts this request by; empty where it does not
-function M.run()
+function M.run(route_class, upstream)
   local request = context.begin(clock.monotonic_ms())
+  request.route_class, request.upstream = route_class, upstream
   local var = ngx.var
   local denied = authenticate(request, var)
   local key = ''
