@@ -126,8 +126,7 @@ describe('what is rendered', () => {
     const input = { timeouts: { upstream: { readSeconds } }, bodies: { other: 4096 } };
     const routes = renderGateway(environmentOf(input), bench.placement)['server/routes.conf'] ?? '';
     for (const name of ROUTE_CLASSES) {
-      const location =
-        routes.split(/^location /m).find((part) => part.includes(`.run('${name}', `)) ?? '';
+      const location = routes.split(/^location /m).find((part) => part.includes(`.run('${name}', `)) ?? '';
       expect(location).toContain(`proxy_read_timeout ${readSeconds[name]}s;`);
       expect(location).toContain(`client_max_body_size ${environmentOf(input).bodies[name]};`);
       expect(location.includes('proxy_request_buffering off;')).toBe(name === 'files' || name === 'batches');
