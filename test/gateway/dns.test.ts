@@ -17,9 +17,21 @@ let gateway: TestGateway;
 let second: MockClaude;
 let directory: string;
 
+interface StartOptions {
+  /** @default true */
+  readonly waitReady?: boolean;
+  /** Where the DNS server listens. @default '127.0.0.1' */
+  readonly host?: '127.0.0.1' | '::1';
+  /** Further DNS servers of the gateway, before that one. @default [] */
+  readonly others?: readonly string[];
+}
+
 /** A gateway that finds its upstream by DNS, and a second mock on the same port of another address. */
-async function start(first: DnsBehaviour, waitReady = true): Promise<void> {
-  dns = await startDnsServer(first);
+async function start(
+  first: DnsBehaviour,
+  { waitReady = true, host = '127.0.0.1', others = [] }: StartOptions = {},
+): Promise<void> {
+  dns = await startDnsServer(first, host);
   const ca = await authority();
   const leaf = await issueLeaf({ hosts: [UPSTREAM_HOST], authority: ca });
   const tls = { cert: leaf.chain, key: leaf.key };
@@ -30,7 +42,7 @@ async function start(first: DnsBehaviour, waitReady = true): Promise<void> {
   gateway = await startGateway({
     mock: { host: OLD, port: second.port, tls },
     config: { upstreams: [{ id: 'mock', host: UPSTREAM_HOST, port: second.port, caFile }] },
-    placement: { resolvers: [dns.address] },
+    placement: { resolvers: [...others, dns.address] },
     waitReady,
   });
 }
@@ -120,7 +132,7 @@ test.each(['silence', 'nxdomain', 'servfail'] as const)(
 );
 
 test('before the first answer the gateway is not ready, and says so; then it is', async () => {
-  await start('silence', false);
+  await start('silence', { waitReady: false });
   const red = await eventually(async () => {
     const state = await readiness();
     return state.missing?.join() === 'dns:mock' ? state : undefined;
@@ -161,4 +173,12 @@ test('of two addresses a dead one costs no request, and nothing that was sent is
       .filter((text) => text.startsWith(marker));
     expect(arrived.sort()).toEqual(Array.from({ length: 6 }, (_, i) => `${marker}-${i}`));
   }
+});
+
+test('a DNS server may have an IPv6 address, and one that no route leads to does not stand in the way of others', async () => {
+  // Without a zone, no socket can be connected to a link-local address.
+  await start({ addresses: [OLD], ttl: TTL }, { host: '::1', others: ['fe80::53'] });
+  expect(await readiness()).toMatchObject({ status: 200 });
+  expect(dns.queries()).toContain(UPSTREAM_HOST);
+  expect((await send(gateway, { method: 'GET', path: '/v1/models' })).status).toBe(200);
 });

@@ -6,7 +6,7 @@ export type DnsBehaviour =
 
 /** A DNS server of one answer: the same for every name, IPv4 only. */
 export interface DnsServer {
-  /** `127.0.0.1:port`, as a resolver is configured. */
+  /** `127.0.0.1:port` or `[::1]:port`, as a resolver is configured. */
   readonly address: string;
   /** Switches; affects queries that come from now on. */
   behave(behaviour: DnsBehaviour): void;
@@ -19,19 +19,19 @@ const TYPE_A = 1;
 const CODES = { nxdomain: 3, servfail: 2 } as const;
 
 /** Starts one on a free port of this machine. */
-export async function startDnsServer(first: DnsBehaviour): Promise<DnsServer> {
+export async function startDnsServer(first: DnsBehaviour, host: '127.0.0.1' | '::1' = '127.0.0.1'): Promise<DnsServer> {
   let behaviour = first;
   const queries: string[] = [];
-  const socket = createSocket('udp4');
+  const socket = createSocket(host === '::1' ? 'udp6' : 'udp4');
   socket.on('message', (query: Buffer, peer: RemoteInfo) => {
     const { name, type, end } = readQuestion(query);
     if (type === TYPE_A) queries.push(name);
     if (behaviour === 'silence') return;
     socket.send(answer(query, type, end, behaviour), peer.port, peer.address);
   });
-  await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done));
+  await new Promise<void>((done) => socket.bind(0, host, done));
   return {
-    address: `127.0.0.1:${socket.address().port}`,
+    address: `${host === '::1' ? '[::1]' : host}:${socket.address().port}`,
     behave: (next) => {
       behaviour = next;
     },

@@ -17,15 +17,18 @@ local nameservers = {}
 -- upstream id -> { addresses = { '192.0.2.1', ... }, resolved_at = ngx.now(), failures = n }
 local resolved = {}
 
+local DNS_PORT = 53
+
+-- Sockets want an IPv6 address in brackets.
 local function parse_nameserver(text)
   local address, port = text:match('^([%d%.]+):(%d+)$')
   if not address then
-    address, port = text:match('^%[([%x:%.]+)%]:(%d+)$')
+    address, port = text:match('^(%[[%x:%.]+%]):(%d+)$')
   end
   if address then
     return { address, tonumber(port) }
   end
-  return text
+  return { text:find(':', 1, true) and '[' .. text .. ']' or text, DNS_PORT }
 end
 
 local function system_nameservers()
@@ -52,16 +55,38 @@ function M.init(configured)
   end
 end
 
-local function query(host)
+local function resolver_with(servers)
+  return resolver:new({
+    nameservers = servers,
+    retrans = 2,
+    timeout = QUERY_TIMEOUT_MS,
+    no_random = #servers == 1,
+  })
+end
+
+-- One server to which there is no route, such as one of IPv6 where there is none, makes the library refuse them all.
+local function new_resolver()
   if #nameservers == 0 then
     return nil, 'no DNS server is known'
   end
-  local client, client_error = resolver:new({
-    nameservers = nameservers,
-    retrans = 2,
-    timeout = QUERY_TIMEOUT_MS,
-    no_random = #nameservers == 1,
-  })
+  local client, client_error = resolver_with(nameservers)
+  if client then
+    return client
+  end
+  local reachable = {}
+  for _, server in ipairs(nameservers) do
+    if resolver_with({ server }) then
+      reachable[#reachable + 1] = server
+    end
+  end
+  if #reachable == 0 then
+    return nil, client_error
+  end
+  return resolver_with(reachable)
+end
+
+local function query(host)
+  local client, client_error = new_resolver()
   if not client then
     return nil, client_error
   end
