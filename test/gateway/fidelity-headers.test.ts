@@ -156,6 +156,8 @@ describe('requests', () => {
       ],
     ],
     ['underscores', (key) => [['x_api_key', key]]],
+    ['an underscore and a dash', (key) => [['x_api-key', key]]],
+    ['a dash and an underscore', (key) => [['X-Api_Key', key]]],
     [
       'underscores beside it',
       (key) => [
