@@ -104,6 +104,7 @@ describe('the limit by address', () => {
       await storm(gateway, 20, 'cwk_wrong', '2001:db8:1:1::1');
       expect(await used('2001:db8:1:1:ffff::2')).toBe(true);
       expect(await used('2001:db8:1:2::1')).toBe(false);
+      expect((await ask(gateway, '', '2001:db8:1:1:ffff::3', '/elsewhere')).status).toBe(429);
       await storm(gateway, 20, 'cwk_wrong', '::ffff:198.51.100.7');
       expect(await used('::ffff:198.51.100.8')).toBe(false);
       await gateway.waitForLine((line) => line['clientAddress'] === '198.51.100.2');

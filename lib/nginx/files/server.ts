@@ -120,8 +120,7 @@ export function routesConf(environment: Environment, placement: Placement): stri
     ),
     comment("SDKs' and Claude Code's reachability probes, answered here; everything else is no route of the API."),
     block('location /', [
-      directive('set', '$causeway_address_key', '$binary_remote_addr'),
-      block('if ($causeway_exempt)', [directive('set', '$causeway_address_key', '')]),
+      block('set_by_lua_block $causeway_address_key', ["return require('causeway.phase.rewrite').address_key()"]),
       ...addressLimit(environment),
       block('content_by_lua_block', ["require('causeway.phase.probe').run()"]),
     ]),

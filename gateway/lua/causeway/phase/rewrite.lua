@@ -142,8 +142,15 @@ end
 
 local MAPPED_IPV4 = ('\0'):rep(10) .. '\255\255'
 
--- What nginx counts by. An IPv6 client commands a whole /64: each address of it for itself would be no limit.
-local function address_key(address)
+--- What nginx counts the client by. An IPv6 client commands a whole /64: each address of it for itself would be no
+-- limit.
+-- @treturn string bytes; empty for an exempt network
+function M.address_key()
+  local var = ngx.var
+  if var.causeway_exempt == '1' then
+    return ''
+  end
+  local address = var.binary_remote_addr
   if #address == 16 and address:sub(1, 12) ~= MAPPED_IPV4 then
     return address:sub(1, 8)
   end
@@ -161,8 +168,8 @@ function M.run(route_class, upstream)
   local var = ngx.var
   local denied = authenticate(request, var)
   local key = ''
-  if (denied or request.unproven) and denied ~= NOT_READY and var.causeway_exempt ~= '1' then
-    key = address_key(var.binary_remote_addr)
+  if (denied or request.unproven) and denied ~= NOT_READY then
+    key = M.address_key()
   end
   request.denied = denied or check_route(request, var)
   return key
