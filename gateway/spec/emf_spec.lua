@@ -155,6 +155,20 @@ describe('emf.line', function()
     throws('the property A is a table', {}, { A = {} })
   end)
 
+  it('counts what escapes and repaired bytes become', function()
+    for _, unit in ipairs({ '"', '\\', '\1', '\255', '\1"x\255', 'ü\255' }) do
+      for _, name in ipairs({ 'path', 'requestId' }) do
+        local properties = { [name] = unit:rep(1000) }
+        local long = emf.line(CATALOGUE, NOW, {}, properties)
+        local shortest = emf.line(CATALOGUE, NOW, {}, { [name] = '' })
+        assert.is_true(#long - #shortest <= emf.MAX_STRING, name .. ' ' .. #long)
+        -- No more is lost than a character's escape takes.
+        assert.is_true(#long - #shortest > emf.MAX_STRING / 2, name .. ' ' .. #long)
+        assert.is_string(cjson.decode(long)[name])
+      end
+    end
+  end)
+
   it('keeps to the limits of the format', function()
     local wide, many, values = { 'd1' }, {}, {}
     for index = 2, 31 do

@@ -90,6 +90,25 @@ describe('the access record', () => {
     expect(line?.['Model']).toBeUndefined();
     if (status === 401) expect(line?.['consumer'] ?? line?.['Consumer'] ?? 'none').toBe('none');
   });
+
+  it('is a line that a pipe takes in one piece, whatever a client sends', async () => {
+    const odd = ['"', '\\', '\xff'];
+    for (const [index, unit] of odd.entries()) {
+      const text = unit.repeat(1000);
+      const socket = net.connect(gateway().httpPort, '127.0.0.1');
+      socket.write(
+        `POST /v1/long/${index}${unit === '\xff' ? text : ''} HTTP/1.1\r\nHost: x\r\nUser-Agent: claude ${text}\r\n` +
+          ['session', 'agent', 'parent-agent'].map((name) => `x-claude-code-${name}-id: ${text}\r\n`).join('') +
+          'Connection: close\r\n\r\n',
+        'latin1',
+      );
+      socket.resume();
+      await once(socket, 'end');
+    }
+    const lines = await requestLines(gateway(), odd.length, (line) => String(line['path']).startsWith('/v1/long/'));
+    // PIPE_BUF of Linux, the line's end included.
+    for (const line of lines) expect(Buffer.byteLength(JSON.stringify(line))).toBeLessThan(4096);
+  });
 });
 
 describe('no log holds', () => {

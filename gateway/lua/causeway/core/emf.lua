@@ -18,12 +18,12 @@ local find = string.find
 local floor = math.floor
 local format = string.format
 local sort = table.sort
-local quote, quote_again, truncate = text.quote, text.quote_again, text.truncate
+local quote, quote_again, repair, truncate = text.quote, text.quote_again, text.repair, text.truncate
 
 local _M = {}
 
 _M.NAMESPACE = 'Causeway'
---- Longest string value of a property in bytes; the rest is cut off.
+--- Longest string value of a property, in bytes as it stands in the line; the rest is cut off.
 _M.MAX_STRING = 256
 --- The format's own limits.
 _M.MAX_METRICS = 100
@@ -207,10 +207,26 @@ local function add_metrics(catalogue, made, metrics, count, low, high)
   return count, low, high
 end
 
+-- A string's literal. Escapes and repaired bytes count as what they become: a client that sends little else must not
+-- make a line that a pipe takes in two pieces.
+local function string_json(value, limit, write)
+  local literal = write(truncate(value, limit))
+  if #literal <= limit + 2 then
+    return literal
+  end
+  value = truncate(repair(value), limit)
+  literal = quote(value)
+  while #literal > limit + 2 do
+    value = truncate(value, floor(#value * limit / #literal))
+    literal = quote(value)
+  end
+  return literal
+end
+
 local function property_json(name, value, is_dimension, limit)
   local kind = type(value)
   if kind == 'string' then
-    return quote_again(truncate(value, limit))
+    return string_json(value, limit, quote_again)
   elseif kind == 'boolean' then
     return value and 'true' or 'false'
   elseif kind ~= 'number' then
@@ -228,7 +244,7 @@ local function add_properties(catalogue, made, properties, count, limit)
     local prefix = key[name] or add_property_name(made, catalogue, name)
     local json
     if unique[name] and type(value) == 'string' then
-      json = quote(truncate(value, limit))
+      json = string_json(value, limit, quote)
     else
       json = property_json(name, value, is_dimension[name], limit)
     end
@@ -274,7 +290,7 @@ end
 --   `dimensions` each metric has its own of the catalogue; with them, only these, each of which the catalogue must
 --   have. NaN and infinite values are left out. Each metric stands in one directive only.
 -- @param properties    `{ name = string | number | boolean }`: the dimensions' values and whatever else helps a reader
--- @param limit         longest string value in bytes; default MAX_STRING
+-- @param limit         longest string value in bytes, as it stands in the line; default MAX_STRING
 -- @return string. Throws on what only a programming error can cause: an unknown metric or dimension, a value of a wrong
 --   type, a property called like a metric
 function _M.line(catalogue, timestamp_ms, directives, properties, limit)
