@@ -9,9 +9,16 @@ ffi.cdef('int kill(int pid, int signal);')
 local M = {}
 
 local SWEEP_SECONDS = 1
+-- Longer than one look takes, shorter than it takes to have the same pid again.
+local REAPED_SECONDS = 10
 
 local function dictionary()
   return ngx.shared.causeway_inflight
+end
+
+-- Who works here stands elsewhere: looking through few keys each second holds nobody up, through all places it would.
+local function state()
+  return ngx.shared.causeway_state
 end
 
 -- What one worker holds is counted a second time under its pid, so that it can be given back in its place.
@@ -69,7 +76,7 @@ local function forget_worker(pid)
       dict:delete(key)
     end
   end
-  dict:delete('pid:' .. pid)
+  state():delete('pid:' .. pid)
   if returned > 0 then
     log.once('warn', 'worker ' .. pid .. ' died holding ' .. returned .. ' places of consumers; they are free again')
   end
@@ -79,9 +86,10 @@ local function sweep(premature)
   if premature or not log.is_speaker() then
     return
   end
-  for _, key in ipairs(dictionary():get_keys(0)) do
+  for _, key in ipairs(state():get_keys(0)) do
     local pid = tonumber(key:match('^pid:(%d+)$'))
-    if pid and not is_alive(pid) then
+    -- During a reload two workers look; what was held is given back once.
+    if pid and not is_alive(pid) and state():add('reaped:' .. pid, true, REAPED_SECONDS) then
       forget_worker(pid)
     end
   end
@@ -92,7 +100,7 @@ function M.start()
   local pid = ngx.worker.pid()
   -- A worker with a pid that was used before must not inherit what that one held.
   forget_worker(pid)
-  dictionary():set('pid:' .. pid, true)
+  state():set('pid:' .. pid, true)
   assert(ngx.timer.every(SWEEP_SECONDS, sweep))
 end
 
