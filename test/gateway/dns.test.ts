@@ -182,3 +182,11 @@ test('a DNS server may have an IPv6 address, and one that no route leads to does
   expect(dns.queries()).toContain(UPSTREAM_HOST);
   expect((await send(gateway, { method: 'GET', path: '/v1/models' })).status).toBe(200);
 });
+
+test('an answer that is no DNS does not end the asking', async () => {
+  await start('broken', { waitReady: false });
+  await eventually(() => (dns.queries().length >= 2 * 2 ? true : undefined), 10_000);
+  expect(await readiness()).toMatchObject({ status: 503 });
+  dns.behave({ addresses: [OLD], ttl: TTL });
+  await eventually(async () => ((await readiness()).status === 200 ? true : undefined), 10_000);
+});

@@ -1,8 +1,8 @@
 import { createSocket, type RemoteInfo } from 'node:dgram';
 
-/** How every query is answered from now on. */
+/** How every query is answered from now on; `broken` ends in the middle of a record. */
 export type DnsBehaviour =
-  { readonly addresses: readonly string[]; readonly ttl: number } | 'nxdomain' | 'servfail' | 'silence';
+  { readonly addresses: readonly string[]; readonly ttl: number } | 'nxdomain' | 'servfail' | 'silence' | 'broken';
 
 /** A DNS server of one answer: the same for every name, IPv4 only. */
 export interface DnsServer {
@@ -69,8 +69,10 @@ function answer(query: Buffer, type: number, end: number, behaviour: Exclude<Dns
       : [];
   const head = Buffer.from(query.subarray(0, end));
   // A response, recursion desired and available.
-  head.writeUInt16BE(0x8180 | (typeof behaviour === 'string' ? CODES[behaviour] : 0), 2);
-  head.writeUInt16BE(records.length, 6);
+  head.writeUInt16BE(0x8180 | (behaviour === 'nxdomain' || behaviour === 'servfail' ? CODES[behaviour] : 0), 2);
+  head.writeUInt16BE(behaviour === 'broken' ? 1 : records.length, 6);
   head.writeUInt32BE(0, 8);
-  return Buffer.concat([head, ...records]);
+  // A name, so long that the answer has room for a record by its bytes, and nothing after it.
+  const broken = Buffer.from('\x14twenty-bytes-of-name\0', 'latin1');
+  return Buffer.concat([head, ...(behaviour === 'broken' ? [broken] : records)]);
 }

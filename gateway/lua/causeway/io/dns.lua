@@ -159,7 +159,11 @@ local function refresh(premature, upstream)
     return
   end
   local entry = resolved[upstream.id]
-  local addresses, ttl_or_error = query(upstream.host)
+  -- The library raises on an answer that breaks off; the next look must come all the same.
+  local whole, addresses, ttl_or_error = pcall(query, upstream.host)
+  if not whole then
+    addresses, ttl_or_error = nil, 'the answer cannot be read'
+  end
   local delay = RETRY_SECONDS
   if addresses then
     delay = ttl_or_error
