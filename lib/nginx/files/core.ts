@@ -123,11 +123,11 @@ export function addressLimitConf({ limits }: Environment): string {
 export function luaConf(_environment: Environment, placement: Placement): string {
   return file(
     directive('lua_package_path', `${placement.luaDirectory}/?.lua;;`),
-    comment('State that workers share and a reload keeps: addresses, gauges, certificates seen.'),
+    comment('State that workers share and a reload keeps: addresses, the certificate, gauges, who works.'),
     directive('lua_shared_dict', 'causeway_state', '2m'),
     comment('The last good registry and credentials, for workers that start while their source is broken or unread.'),
     directive('lua_shared_dict', 'causeway_documents', '40m'),
-    comment('The state of limits, by consumer and by client address.'),
+    comment('The rates of consumers; nginx counts client addresses in a zone of its own.'),
     directive('lua_shared_dict', 'causeway_limits', '16m'),
     comment('Places that consumers hold: apart, so that nothing can crowd a count out.'),
     directive('lua_shared_dict', 'causeway_inflight', '8m'),

@@ -15,7 +15,7 @@ M.SCAN_OPTIONS = {
 
 --- Receives the whole body and returns it.
 -- @tparam number limit bytes
--- @treturn string|nil nil where it is larger than the limit
+-- @treturn string|nil nil where it is larger than the limit, or cannot be read back
 function M.read(limit)
   ngx.req.read_body()
   local body = ngx.req.get_body_data()

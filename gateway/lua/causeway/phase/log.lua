@@ -245,11 +245,11 @@ function M.run()
   local var = ngx.var
   -- A request that ended before any of our phases (a client that left mid-headers) is counted all the same.
   local request = context.get() or context.begin(clock.monotonic_ms())
-  -- First: whatever may fail below, a place that is not given back is gone for good.
+  -- First: whatever may fail below, a place that is not given back, or a context that is kept, is gone for good.
   give_back(request)
+  context.finish(request)
   build(request, var)
   var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, DIRECTIVES, properties)
-  context.finish(request)
 end
 
 return M
