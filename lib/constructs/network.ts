@@ -53,6 +53,10 @@ export class Network extends Construct {
     });
     // aws-cdk-lib is not written for exactOptionalPropertyTypes: its classes fit their own interfaces by assertion only.
     this.vpc = vpc as ec2.IVpc;
+    // A regional gateway has no public subnet whose route would make it wait for the way into the internet.
+    if (network.nat === 'regional') {
+      vpc.node.findChild('RegionalNatGateway').node.addDependency(vpc.node.findChild('VPCGW'));
+    }
     if (loadBalancer.dualStack) {
       this.addIpv6(vpc, loadBalancer.exposure === 'public' ? vpc.publicSubnets : vpc.privateSubnets);
     }

@@ -27,6 +27,8 @@ describe('NAT', () => {
         { AvailabilityZone: { 'Fn::Select': [1, Match.anyValue()] }, AllocationIds: [Match.anyValue()] },
       ],
     });
+    // AWS refuses it in a VPC whose internet gateway is not attached yet.
+    template.hasResource('AWS::EC2::NatGateway', { DependsOn: Match.arrayWith([Match.stringLikeRegexp('VPCGW')]) });
   });
 
   test('given addresses are used, and no others made', () => {
