@@ -100,7 +100,7 @@ export class GatewayService extends Construct {
       vpc: props.vpc,
       maxTasks: tasksOf(props.environment, props.region).max,
     });
-    return new ecs.Ec2Service(this, 'Service', {
+    const service = new ecs.Ec2Service(this, 'Service', {
       ...common,
       capacityProviderStrategies: [{ capacityProvider: capacity.capacityProvider.capacityProviderName, weight: 1 }],
       placementStrategies: [
@@ -108,5 +108,8 @@ export class GatewayService extends Construct {
         ecs.PlacementStrategy.spreadAcrossInstances(),
       ],
     });
+    // The cluster knows the capacity provider before the service asks for it, and until the service is gone.
+    service.node.addDependency(cluster);
+    return service;
   }
 }

@@ -128,6 +128,8 @@ describe('instances', () => {
         { Type: 'spread', Field: 'instanceId' },
       ],
     });
+    const [association] = ofType(stack, 'AWS::ECS::ClusterCapacityProviderAssociations').map(([id]) => id);
+    stack.template.hasResource('AWS::ECS::Service', { DependsOn: Match.arrayWith([association]) });
     stack.template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
       MaxSize: '30',
       MaxInstanceLifetime: 14 * 24 * 3600,
