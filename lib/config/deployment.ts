@@ -1,4 +1,4 @@
-import { capacityHolds, fargateSizesExist, schedulesFit } from './deployment/capacity';
+import { capacityHolds, fargateSizesExist, instancesAreX86, schedulesFit } from './deployment/capacity';
 import { countriesAreSupported, domainIsInZone, edgeIsReachable, regionsAreGiven } from './deployment/names';
 import { addressesFit, networkFits, trustedHopsAreNarrow } from './deployment/network';
 import { firewallFits, passthroughHasOneCredential } from './deployment/traffic';
@@ -16,6 +16,7 @@ export const DEPLOYMENT_RULES: readonly Rule[] = [
   capacityHolds,
   schedulesFit,
   fargateSizesExist,
+  instancesAreX86,
   firewallFits,
   passthroughHasOneCredential,
 ];

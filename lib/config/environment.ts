@@ -22,7 +22,13 @@ export function defineConfig(config: CausewayConfig): CausewayConfig {
 const configShape = z.strictObject({
   common: z.looseObject({}).optional(),
   environments: z.record(
-    z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 of a-z, 0-9 and hyphens, a letter first'),
+    z
+      .string()
+      // With `causeway-` before it, what ElastiCache takes for a name: 40 characters, no hyphen doubled or at the end.
+      .regex(
+        /^(?=.{1,31}$)[a-z][a-z0-9]*(-[a-z0-9]+)*$/,
+        'must be 1 to 31 of a-z, 0-9 and single inner hyphens, a letter first',
+      ),
     z.looseObject({}),
   ),
 });

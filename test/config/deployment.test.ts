@@ -311,6 +311,13 @@ const REFUSED: [string, EnvironmentInput, string[]][] = [
     ],
   ],
   [
+    'instances that the image does not run on',
+    { compute: { type: 'ec2', instanceType: 'm7gd.large' } },
+    [
+      'compute.instanceType: is "m7gd.large", of Graviton; must be x86_64, which image and AMI are of, such as c6i.large',
+    ],
+  ],
+  [
     'an allowlist that nothing enforces',
     { routing: { allowCountries: ['DE'] }, firewall: { enabled: false } },
     ['routing.allowCountries: is given with firewall.enabled false; the firewall is what enforces it'],

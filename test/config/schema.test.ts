@@ -137,8 +137,15 @@ test.each<[unknown, string[]]>([
   [{ environments: {}, comon: {} }, ['comon: unknown setting; allowed here: common, environments']],
   [
     { environments: { 'My Prod': {} } },
-    ['environments["My Prod"]: the name is "My Prod"; must be 1 to 32 of a-z, 0-9 and hyphens, a letter first'],
+    [
+      'environments["My Prod"]: the name is "My Prod"; must be 1 to 31 of a-z, 0-9 and single inner hyphens, a letter first',
+    ],
   ],
+  // The names of Valkey's users begin with `causeway-` and have 40 characters at most, with single inner hyphens.
+  ...['prod-', 'my--prod', 'a'.repeat(32)].map((name): [unknown, string[]] => [
+    { environments: { [name]: {} } },
+    [expect.stringContaining('must be 1 to 31 of a-z, 0-9 and single inner hyphens, a letter first') as string],
+  ]),
 ])('%j is no config', (config, problems) => {
   expect(problemsOf(() => environmentNames(config))).toEqual(problems);
 });

@@ -18,6 +18,9 @@ const FARGATE_MEMORY: Readonly<Record<number, readonly number[]>> = {
   8192: everyGib(16, 60, 4),
 };
 
+/** Graviton's families: a `g` behind the generation (c7g, m6gd, im4gn), and a1. */
+const ARM_INSTANCE = /^([a-z]+\d+[a-z]*g[a-z]*|a1)\./;
+
 /** Bounds of a region's task count: its own, or the environment's. */
 export function tasksOf(environment: Pick<Environment, 'compute'>, region: Region): { min: number; max: number } {
   return {
@@ -70,6 +73,17 @@ export const fargateSizesExist: Rule = ({ compute }) => {
         ),
       ];
 };
+
+/** Instances are of the architecture that the image is built for. */
+export const instancesAreX86: Rule = ({ compute }) =>
+  compute.type === 'ec2' && ARM_INSTANCE.test(compute.instanceType)
+    ? [
+        problem(
+          'compute.instanceType',
+          `is "${compute.instanceType}", of Graviton; must be x86_64, which image and AMI are of, such as c6i.large`,
+        ),
+      ]
+    : [];
 
 function zonesOf(region: Region, network: Environment['network']): number {
   return region.existingVpc?.availabilityZones.length ?? network.availabilityZones;
