@@ -1,4 +1,4 @@
-import { CfnOutput, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import * as appconfig from 'aws-cdk-lib/aws-appconfig';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -11,12 +11,22 @@ import { registryJsonSchema } from '../registry/schema';
 import { CredentialsRollout } from './credentials-rollout';
 import { INITIAL_REGISTRY } from './initial-registry';
 
+/**
+ * Everywhere at once, and two minutes in which an alarm still takes it back. `RolloutStrategy.ALL_AT_ONCE` watches for ten,
+ * and until it is done nothing else can be rolled out, not even the next revocation.
+ */
+const ALL_AT_ONCE = appconfig.RolloutStrategy.linear({
+  growthFactor: 100,
+  deploymentDuration: Duration.minutes(0),
+  finalBakeTime: Duration.minutes(2),
+});
+
 export interface AppConfigProps {
   readonly environment: Environment;
   readonly region: Region;
   /** The upstream credentials. @default - none: in passthrough each client brings its own */
   readonly credentials?: secretsmanager.ISecret | undefined;
-  /** Alarms that take a version back while it is rolled out, and for a minute after. */
+  /** Alarms that take a version back while it is rolled out, and shortly after. */
   readonly rollbackAlarms: readonly cloudwatch.IAlarm[];
 }
 
@@ -53,9 +63,7 @@ export class AppConfig extends Construct {
       deploymentStrategyName: names.application,
       description: `Every task within ${rollout.boundSeconds} s, as auth.revocationSeconds asks`,
       rolloutStrategy:
-        rollout.minutes === 0
-          ? appconfig.RolloutStrategy.ALL_AT_ONCE
-          : appconfig.RolloutStrategy.LINEAR_50_PERCENT_EVERY_30_SECONDS,
+        rollout.minutes === 0 ? ALL_AT_ONCE : appconfig.RolloutStrategy.LINEAR_50_PERCENT_EVERY_30_SECONDS,
     });
 
     const registry = new appconfig.HostedConfiguration(this, 'Registry', {
@@ -69,6 +77,11 @@ export class AppConfig extends Construct {
       // The list of who may in is not for a template to delete.
       deletionProtectionCheck: appconfig.DeletionProtectionCheck.APPLY,
     });
+    // A profile with versions cannot be deleted. Those that operators have made keep it; the empty first one need not, which
+    // the library would retain.
+    const first = registry.node.defaultChild;
+    if (!(first instanceof appconfig.CfnHostedConfigurationVersion)) throw new Error('a registry without its version');
+    first.applyRemovalPolicy(RemovalPolicy.DESTROY, { applyToUpdateReplacePolicy: false });
     this.profileIds.push(registry.configurationProfileId);
 
     if (props.credentials !== undefined) {

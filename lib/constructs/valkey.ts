@@ -58,7 +58,7 @@ export class Valkey extends Construct implements ec2.IConnectable {
     });
     this.password = secret as secretsmanager.ISecret;
 
-    const name = `causeway-${environment.name}`.slice(0, 40);
+    const name = `causeway-${environment.name}`;
     const user = new elasticache.CfnUser(this, 'User', {
       engine: 'valkey',
       userId: name,
@@ -99,7 +99,8 @@ export class Valkey extends Construct implements ec2.IConnectable {
       },
       finalSnapshotName: `${shared.name}-final`,
     });
-    cache.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    // Gone with its stack, but for a snapshot: a cache that stayed would hold on to its security group and its users.
+    cache.applyRemovalPolicy(RemovalPolicy.DESTROY);
     return cache.attrEndpointAddress;
   }
 

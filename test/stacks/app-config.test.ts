@@ -28,6 +28,11 @@ describe('the consumer registry', () => {
     template.resourceCountIs('AWS::AppConfig::Deployment', 1);
   });
 
+  // AppConfig deletes no profile that has versions: aws/aws-cdk#26804.
+  test('does not hold its stack back by the version that it started with', () => {
+    template.hasResource('AWS::AppConfig::HostedConfigurationVersion', { DeletionPolicy: 'Delete' });
+  });
+
   test('is taken back when tasks fail or refuse it', () => {
     const monitors = ofType(stack, 'AWS::AppConfig::Environment')[0]?.[1].Properties?.['Monitors'];
     const alarms = ofType(stack, 'AWS::CloudWatch::Alarm').map(([id]) => id);
@@ -95,6 +100,7 @@ describe('upstream credentials', () => {
       'secretsmanager:ListSecretVersionIds',
     ]);
     expect(text).not.toContain('"*"');
+    expect(text.match(/[^"]*\*/g)).toEqual(['/deployment/*']);
   });
 
   test('are not held in passthrough: each client brings its own', () => {
@@ -127,6 +133,9 @@ describe('how fast a revoked key is refused everywhere', () => {
     stack.template.hasResourceProperties('AWS::AppConfig::DeploymentStrategy', {
       DeploymentDurationInMinutes: rollout.minutes,
     });
+    // For so long no other version can be rolled out, and a revocation that comes second waits.
+    const [strategy] = ofType(stack, 'AWS::AppConfig::DeploymentStrategy').map(([, { Properties }]) => Properties);
+    expect(rollout.minutes + Number(strategy?.['FinalBakeTimeInMinutes'])).toBe(2);
   });
 
   test('faster than AppConfig can is refused', () => {

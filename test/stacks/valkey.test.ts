@@ -9,13 +9,14 @@ test('none: nothing of it', () => {
   expect(Object.values(stack.resources).filter(({ Type }) => Type.startsWith('AWS::ElastiCache'))).toEqual([]);
 });
 
-test('serverless: bounded, encrypted with our key, retained', () => {
+// Retained, it would keep the security group and the users of a stack that is to go.
+test('serverless: bounded, encrypted with our key, with a snapshot at its end', () => {
   const { template } = gateway({ valkey: { mode: 'serverless', maxDataGb: 7, maxEcpuPerSecond: 2000 } });
   template.hasResource('AWS::ElastiCache::ServerlessCache', {
-    DeletionPolicy: 'Retain',
-    UpdateReplacePolicy: 'Retain',
+    DeletionPolicy: 'Delete',
     Properties: {
       Engine: 'valkey',
+      FinalSnapshotName: 'causeway-test-final',
       KmsKeyId: Match.anyValue(),
       UserGroupId: Match.anyValue(),
       CacheUsageLimits: { DataStorage: { Maximum: 7, Unit: 'GB' }, ECPUPerSecond: { Maximum: 2000 } },
