@@ -16,6 +16,8 @@ describe('the two authentication headers', () => {
   it.each([
     ['x-api-key', (key: string) => ({ 'x-api-key': key })],
     ['Authorization: Bearer', (key: string) => ({ authorization: bearer(key) })],
+    // What nginx 1.26 makes of the header on two lines.
+    ['x-api-key twice, the same', (key: string) => ({ 'x-api-key': `${key}, ${key}` })],
     ['both, where they agree', (key: string) => ({ 'x-api-key': key, authorization: bearer(key) })],
   ])('take %s', async (_name, headers) => {
     expect((await post(headers(gateway().key))).status).toBe(200);
@@ -26,6 +28,7 @@ describe('the two authentication headers', () => {
   it.each([
     ['both, where they disagree', (key: string) => ({ 'x-api-key': key, authorization: bearer('sk-other') })],
     ['both, the other way round', (key: string) => ({ 'x-api-key': 'sk-other', authorization: bearer(key) })],
+    ['x-api-key twice, where they disagree', (key: string) => ({ 'x-api-key': `${key}, sk-other` })],
     ['another scheme', (key: string) => ({ authorization: `Basic ${key}` })],
     ['none', (): Record<string, string> => ({})],
   ])('refuse %s with 401', async (_name, headers) => {

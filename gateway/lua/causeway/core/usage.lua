@@ -10,7 +10,7 @@ local usage_sse = require 'causeway.core.usage_sse'
 local _M = {}
 
 --- A meter for one JSON document.
--- @param max_bytes  largest answer that is read; default 16 MiB
+-- @param max_bytes  largest answer that is read; default 4 MiB
 -- @return meter
 _M.json = usage_json.new
 

@@ -23,8 +23,9 @@ local _M = {}
 local Meter = {}
 Meter.__index = Meter
 
---- Largest answer that is read. The API's largest answers are far below.
-_M.MAX_BYTES = 16777216
+--- Largest answer that is read, in bytes. Answers of 128,000 tokens are an eighth of it; what is above is estimated,
+-- for each answer of this size is held in memory while it passes.
+_M.MAX_BYTES = 4194304
 
 local QUOTE, BRACE = 0x22, 0x7B
 local WANTED = { model = true, stop_reason = true, usage = true, type = true, error = true }
@@ -51,8 +52,12 @@ function Meter:feed(chunk)
   if bytes > self.max_bytes then
     if not self.result.unread then
       self.result.unread = true
-      -- Enough to tell what it is; the rest is only counted.
-      self.parts, self.count = { sub(concat(self.parts, '', 1, self.count) .. chunk, 1, HEAD) }, 1
+      -- Enough to tell what it is; the rest is only counted. Not all of it at once: that would double what is held.
+      local head, index = '', 1
+      while #head < HEAD and index <= self.count do
+        head, index = head .. sub(self.parts[index], 1, HEAD), index + 1
+      end
+      self.parts, self.count = { sub(head .. sub(chunk, 1, HEAD), 1, HEAD) }, 1
     end
     return
   end

@@ -11,6 +11,22 @@ local sha256 = require('causeway.io.sha256')
 
 local M = {}
 
+-- One value of a header that may have come on several lines: nginx joins them by commas from 1.23 on (before, it gives
+-- the first). nil where they differ.
+local function single(value)
+  local comma = value:find(',', 1, true)
+  if not comma then
+    return value
+  end
+  local first = value:sub(1, comma - 1)
+  for each in value:gmatch('[^,%s]+') do
+    if each ~= first then
+      return nil
+    end
+  end
+  return first
+end
+
 --- The credential that the client sent: one of the two headers, or both when they agree (Claude Code's apiKeyHelper).
 -- @treturn string|nil
 -- @treturn nil|string why there is none: 'missing', 'malformed' or 'disagree'
@@ -25,6 +41,11 @@ local function client_credential(var)
   end
   if key == '' then
     key = nil
+  elseif key then
+    key = single(key)
+    if not key then
+      return nil, 'disagree'
+    end
   end
   if key and bearer and key ~= bearer then
     return nil, 'disagree'
