@@ -110,7 +110,7 @@ const level2 = fc.oneof(
 );
 
 /** Requests and other documents; no key twice. */
-export const documents: fc.Arbitrary<unknown> = fc.oneof(
+const documents: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 6, arbitrary: object(level2, 6) },
   {
     weight: 6,
