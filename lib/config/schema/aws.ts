@@ -83,7 +83,7 @@ export const network = z.strictObject({
 export const loadBalancer = z.strictObject({
   /** @default 'public' */
   exposure: z.enum(['public', 'internal']).default('public'),
-  /** IPv4 and IPv6. @default true */
+  /** IPv4 and IPv6; the subnets of a given VPC must then have both. @default true */
   dualStack: z.boolean().default(true),
   /** @default true */
   deletionProtection: z.boolean().default(true),
