@@ -7,7 +7,7 @@ import { gatewayMetric } from './gateway-metric';
 
 /** Requests in a minute below which a share of failures says nothing. */
 const MIN_REQUESTS = 20;
-/** Share of answers, in per cent, that the load balancer had to make up because a task gave none. */
+/** Share of answers, in per cent, that the load balancer had to make up, or that a task failed on. */
 const MAX_FAILED_PERCENT = 5;
 
 export interface RollbackAlarmsProps {
@@ -28,17 +28,20 @@ export class RollbackAlarms extends Construct {
 
   constructor(scope: Construct, id: string, props: RollbackAlarmsProps) {
     super(scope, id);
+    const { environment, region } = props;
     const { metrics } = props.loadBalancer;
     const period = Duration.minutes(1);
     this.failedByGateway = new cloudwatch.Alarm(this, 'FailedByGateway', {
       alarmDescription:
-        'The load balancer answers 5xx itself, for tasks that fail or refuse: a deployment is taken back',
+        'The load balancer answers 5xx itself, or tasks fail on requests with 500: a deployment is taken back',
       metric: new cloudwatch.MathExpression({
         label: 'Failed by the gateway, %',
-        expression: `IF(requests > ${MIN_REQUESTS}, 100 * FILL(failed, 0) / requests, 0)`,
+        expression: `IF(requests > ${MIN_REQUESTS}, 100 * (FILL(failed, 0) + FILL(internal, 0)) / requests, 0)`,
         usingMetrics: {
           requests: metrics.requestCount({ period }),
           failed: metrics.httpCodeElb(elbv2.HttpCodeElb.ELB_5XX_COUNT, { period }),
+          // A release whose own code fails answers, and so passes for healthy at the load balancer.
+          internal: gatewayMetric({ environment, region, metricName: 'InternalErrors', statistic: 'Sum' }),
         },
         period,
       }),
@@ -48,7 +51,6 @@ export class RollbackAlarms extends Construct {
       datapointsToAlarm: 2,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
-    const { environment, region } = props;
     this.documentRefused = new cloudwatch.Alarm(this, 'DocumentRefused', {
       alarmDescription: 'Tasks refuse the consumer registry or the credentials: AppConfig takes the version back',
       metric: new cloudwatch.MathExpression({

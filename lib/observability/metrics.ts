@@ -144,6 +144,13 @@ const REQUEST_METRICS = [
     meaning: 'Requests that Causeway itself refused, whatever the reason; the record’s `refusal` says which.',
   },
   {
+    name: 'InternalErrors',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL],
+    meaning: 'Requests that Causeway answered with 500 for a fault of its own: never one in good health.',
+  },
+  {
     name: 'RateLimited',
     unit: 'Count',
     kind: 'request',

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 
 import { resolveEnvironment, type Environment, type EnvironmentInput } from '../../lib/config';
 import type { Placement } from '../../lib/nginx';
-import { validateLine } from '../../lib/observability/emf-schema';
 import { createKey, hashKey, type RegisteredConsumer } from '../../lib/registry/document';
 import { startMockClaude, type MockClaude, type MockClaudeOptions } from '../../local/mock-claude/server';
 import { NginxProcess } from '../../local/nginx-process';
 import { createAuthority, issueLeaf, type Authority } from '../../local/pki';
 import { freePort } from '../../local/ports';
 import { writeJsonState } from '../../local/state-file';
+import { checkLogs } from './support/logs';
 
 /** What a test asks of a gateway. */
 export interface GatewayOptions {
@@ -187,14 +187,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     stop: async () => {
       await nginx.stop(5000);
       await mock.close();
-      const stdout = rawLines();
-      const problems = stdout.flatMap((line) => validateLine(line).map((problem) => `${problem} in ${line}`));
-      const everything = `${stdout.join('\n')}\n${errorLog()}`;
-      const leaked = secrets.filter((text) => everything.includes(text));
+      const [stdout, stderr] = [rawLines(), errorLog()];
       rmSync(dir, { recursive: true, force: true });
-      if (problems.length > 0)
-        throw new Error(`lines that the catalogue does not allow:\n${problems.slice(0, 5).join('\n')}`);
-      if (leaked.length > 0) throw new Error(`the logs hold: ${leaked.join(', ')}`);
+      checkLogs(stdout, stderr, secrets);
     },
   };
   if (options.waitReady !== false) await waitReady(gateway);

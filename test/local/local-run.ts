@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 
 import { freePort } from '../../local/ports';
+import { checkLogs } from '../gateway/support/logs';
 import { repoDir, runs, start, type Started, until } from './sandbox';
 
 /** What a start is given beside free ports. */
@@ -131,7 +132,19 @@ export class LocalRun {
       clearTimeout(timer);
     }
     for (const pid of this.left()) process.kill(pid, 'SIGKILL');
+    const [lines, errors] = [this.log('gateway.jsonl'), this.log('nginx-error.log')];
     rmSync(this.directory, { recursive: true, force: true });
+    // A line may have been cut by a SIGKILL; all others are whole.
+    checkLogs(
+      lines.split('\n').filter((line) => line.endsWith('}')),
+      errors,
+      this.key === '' ? [] : [this.key],
+    );
+  }
+
+  private log(name: string): string {
+    const file = join(this.directory, 'log', name);
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 
   /** An open stream of the mock's, of a script. */

@@ -119,6 +119,13 @@ return {
       { 'Environment', 'Region', 'RouteClass' },
     },
   },
+  InternalErrors = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
   RateLimited = {
     unit = 'Count',
     kind = 'request',

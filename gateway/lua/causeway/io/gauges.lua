@@ -18,7 +18,13 @@ ffi.cdef('extern unsigned long *ngx_stat_active; long sysconf(int name);')
 local M = {}
 
 local SC_PAGESIZE = 30
-local DICTIONARIES = { 'causeway_state', 'causeway_limits', 'causeway_inflight', 'causeway_proven' }
+local DICTIONARIES = {
+  'causeway_state',
+  'causeway_documents',
+  'causeway_limits',
+  'causeway_inflight',
+  'causeway_proven',
+}
 
 -- Counters as they stood at the last line: lines carry what was added since.
 local told = {}

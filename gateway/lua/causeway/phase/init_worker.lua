@@ -15,6 +15,8 @@ function M.run()
   if not ngx.worker.id() then
     return
   end
+  -- Workers are forks of one process: unseeded, each would draw the same numbers, the ids of DNS queries among them.
+  math.randomseed(ngx.worker.pid() * 1000 + math.floor(ngx.now() * 1000) % 1000000007)
   -- First: older workers wait for this word.
   drain.start()
   dns.start(settings.upstreams)

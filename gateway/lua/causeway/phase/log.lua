@@ -192,6 +192,8 @@ local function build(request, var)
   properties.startTime = rfc3339(ngx.req.start_time())
   add_client(var)
   metrics.Requests = 1
+  -- Also none is said: an alarm that takes releases back must not find the metric missing.
+  metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
   metrics.Latency = milliseconds(tonumber(var.request_time))
   metrics.GatewayLatency = gateway_ms(request, sum_numbers(var.upstream_response_time))
   metrics.RequestBytes = tonumber(var.request_length)
