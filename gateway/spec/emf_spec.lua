@@ -157,7 +157,7 @@ describe('emf.line', function()
 
   it('counts what escapes and repaired bytes become', function()
     for _, unit in ipairs({ '"', '\\', '\1', '\255', '\1"x\255', 'ü\255' }) do
-      for _, name in ipairs({ 'path', 'requestId' }) do
+      for _, name in ipairs({ 'path', 'upstreamRequestId' }) do
         local properties = { [name] = unit:rep(1000) }
         local long = emf.line(CATALOGUE, NOW, {}, properties)
         local shortest = emf.line(CATALOGUE, NOW, {}, { [name] = '' })

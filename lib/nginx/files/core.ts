@@ -78,6 +78,8 @@ export function coreConf({ timeouts }: Environment, placement: Placement): strin
     directive('scgi_temp_path', `${placement.runtimeDirectory}/scgi`),
     '',
     directive('tcp_nodelay', 'on'),
+    comment('A request of ours fills the usual 4 KB several times over.'),
+    directive('request_pool_size', '16k'),
     directive('http2_max_concurrent_streams', 256),
     directive('merge_slashes', 'on'),
     directive('absolute_redirect', 'off'),
@@ -145,9 +147,26 @@ export function luaConf(_environment: Environment, placement: Placement): string
   );
 }
 
+/** What gateway/lua/causeway/phase/log.lua reads, in its order. None of it can hold a bar. */
+const FACTS = [
+  'request_time',
+  'request_length',
+  'bytes_sent',
+  'request_completion',
+  'remote_addr',
+  'server_protocol',
+  'upstream_status',
+  'upstream_addr',
+  'upstream_connect_time',
+  'upstream_header_time',
+  'upstream_response_time',
+];
+
 /** One line a request, built in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
 export function logConf(placement: Placement): string {
   return file(
+    comment('What Lua asks of nginx for the line, at once: each question costs it a fifth of a microsecond.'),
+    block('map $request_method $causeway_facts', [directive('default', FACTS.map((name) => `$${name}|`).join(''))]),
     directive('log_format', 'causeway', 'escape=none', '$causeway_line'),
     comment('4 KB is what a pipe takes in one piece (PIPE_BUF): larger buffers would interleave the workers.'),
     `access_log /dev/stdout causeway buffer=4k flush=${placement.logFlushMs ?? 1000}ms if=$causeway_line;`,

@@ -77,10 +77,10 @@ export function upstreamConf(upstream: Upstream, { timeouts }: Environment, plac
     '',
     comment('Answers go out as they come: SSE is never held, and a large file never stands in memory.'),
     directive('proxy_buffering', 'off'),
-    directive('proxy_buffer_size', '32k'),
+    directive('proxy_buffer_size', '16k'),
     comment('Not used without buffering, but nginx wants them to fit the buffer above.'),
-    directive('proxy_buffers', 4, '32k'),
-    directive('proxy_busy_buffers_size', '64k'),
+    directive('proxy_buffers', 4, '16k'),
+    directive('proxy_busy_buffers_size', '32k'),
     comment("No header of the upstream's steers this nginx; all of them reach the client."),
     directive(
       'proxy_ignore_headers',

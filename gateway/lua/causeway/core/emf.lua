@@ -34,7 +34,9 @@ _M.MAX_PROPERTY_NAMES = 256
 local MAX_HEADS = 512
 
 --- Properties that are another for each request: keeping their literals would only drive out the others.
-_M.UNIQUE = { requestId = true, upstreamRequestId = true, startTime = true }
+_M.UNIQUE = { upstreamRequestId = true }
+--- Properties that Causeway makes itself of letters, digits, `_`, `-`, `:` and `.`, another for each request.
+_M.PLAIN = { requestId = true, startTime = true }
 
 local SEPARATOR = '\1'
 -- Numbers hold 53 bits exactly; that many marks fit into one.
@@ -239,11 +241,13 @@ local function property_json(name, value, is_dimension, limit)
 end
 
 local function add_properties(catalogue, made, properties, count, limit)
-  local key, is_dimension, unique = made.property_key, made.is_dimension, _M.UNIQUE
+  local key, is_dimension, unique, plain = made.property_key, made.is_dimension, _M.UNIQUE, _M.PLAIN
   for name, value in pairs(properties) do
     local prefix = key[name] or add_property_name(made, catalogue, name)
     local json
-    if unique[name] and type(value) == 'string' then
+    if plain[name] then
+      json = '"' .. value .. '"'
+    elseif unique[name] and type(value) == 'string' then
       json = string_json(value, limit, quote)
     else
       json = property_json(name, value, is_dimension[name], limit)

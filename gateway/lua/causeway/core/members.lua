@@ -83,13 +83,28 @@ local function skip_space(bytes, at, length)
   return at
 end
 
+-- Lengths of wanted names: a name of another length need not be made a string. Weak keys: sets are constants.
+local lengths_of = setmetatable({}, { __mode = 'k' })
+
+local function lengths(wanted)
+  local known = lengths_of[wanted]
+  if not known then
+    known = {}
+    for name in pairs(wanted) do
+      known[#name] = true
+    end
+    lengths_of[wanted] = known
+  end
+  return known
+end
+
 --- Where wanted members stand.
 -- @param text    the document
 -- @param wanted  a set of names: `{ usage = true }`. A name that is written with escapes is not found
 -- @return `{ [name] = { from, to } }` of the values, the last one where a name is repeated; nil where the text is no
 --   balanced object
 function _M.find(text, wanted)
-  local length = #text
+  local length, may_be = #text, lengths(wanted)
   local bytes = cast(byte_pointer, text)
   local at = skip_space(bytes, 0, length)
   if at >= length or bytes[at] ~= OPEN_OBJECT then
@@ -105,7 +120,8 @@ function _M.find(text, wanted)
     if not quote then
       return nil
     end
-    local name = ffi.string(bytes + at + 1, quote - at - 1)
+    local name_length = quote - at - 1
+    local name = may_be[name_length] and ffi.string(bytes + at + 1, name_length)
     at = skip_space(bytes, quote + 1, length)
     if at >= length or bytes[at] ~= COLON then
       return nil
@@ -115,7 +131,7 @@ function _M.find(text, wanted)
     if not after or after == from then
       return nil
     end
-    if wanted[name] then
+    if name and wanted[name] then
       found[name] = { from + 1, after }
     end
     at = skip_space(bytes, after, length)

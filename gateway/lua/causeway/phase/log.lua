@@ -10,6 +10,8 @@ local metrics_catalogue = require('causeway.core.metrics')
 local scan = require('causeway.core.scan')
 local settings = require('causeway.settings')
 
+local find, sub = string.find, string.sub
+
 local M = {}
 
 -- The status with which nginx says that the client left before the answer.
@@ -81,12 +83,28 @@ local function rfc3339(seconds)
   return written.text .. string.format('.%03dZ', math.floor((seconds - whole) * 1000))
 end
 
+-- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, in this order.
+local FACTS = {
+  'request_time', 'request_length', 'bytes_sent', 'request_completion', 'remote_addr', 'server_protocol',
+  'upstream_status', 'upstream_addr', 'upstream_connect_time', 'upstream_header_time', 'upstream_response_time',
+}
+local facts = {}
+
+local function read_facts(text)
+  local from = 1
+  for index = 1, #FACTS do
+    local bar = find(text, '|', from, true)
+    facts[FACTS[index]] = present(sub(text, from, bar - 1))
+    from = bar + 1
+  end
+end
+
 -- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
-local function left_midway(request, var, status)
+local function left_midway(request, status)
   if status == CLIENT_LEFT then
     return true
   end
-  return var.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil
+  return facts.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil
 end
 
 -- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
@@ -134,13 +152,13 @@ local function add_usage(usage)
 end
 
 local function add_upstream(request, var)
-  local status = tonumber(last_word(var.upstream_status))
+  local status = tonumber(last_word(facts.upstream_status))
   properties.Upstream = request.upstream
-  properties.upstreamAddress = last_word(var.upstream_addr)
+  properties.upstreamAddress = last_word(facts.upstream_addr)
   properties.upstreamRequestId = present(var.upstream_http_request_id)
   -- A connection of the pool took no time to connect, and says nothing of how long one takes.
-  metrics.UpstreamConnectTime = above_zero(milliseconds(last_number(var.upstream_connect_time)))
-  metrics.TimeToFirstByte = milliseconds(last_number(var.upstream_header_time))
+  metrics.UpstreamConnectTime = above_zero(milliseconds(last_number(facts.upstream_connect_time)))
+  metrics.TimeToFirstByte = milliseconds(last_number(facts.upstream_header_time))
   if request.stream then
     metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
   end
@@ -176,28 +194,29 @@ local function build(request, var)
   if status == 0 then
     status = 400
   end
-  local aborted = left_midway(request, var, status)
+  read_facts(var.causeway_facts)
+  local aborted = left_midway(request, status)
   clear(metrics)
   clear(properties)
   properties.Environment = settings.environment
   properties.Region = settings.region
   properties.requestId = request.id
-  properties.clientAddress = var.remote_addr
+  properties.clientAddress = facts.remote_addr
   -- Not nginx's own variable: it says GET once an own error has been redirected to.
   properties.method = request.method or (var.request or ''):match('^([%u_%-]+) ')
   -- As it was sent, without the query: decoded, an encoded question mark would look like one.
   properties.path = path_of(request.target or var.request_uri)
-  properties.protocol = present(var.server_protocol)
+  properties.protocol = facts.server_protocol
   properties.status = aborted and CLIENT_LEFT or status
   properties.startTime = rfc3339(ngx.req.start_time())
   add_client(var)
   metrics.Requests = 1
   -- Also none is said: an alarm that takes releases back must not find the metric missing.
   metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
-  metrics.Latency = milliseconds(tonumber(var.request_time))
-  metrics.GatewayLatency = gateway_ms(request, sum_numbers(var.upstream_response_time))
-  metrics.RequestBytes = tonumber(var.request_length)
-  metrics.ResponseBytes = tonumber(var.bytes_sent)
+  metrics.Latency = milliseconds(tonumber(facts.request_time))
+  metrics.GatewayLatency = gateway_ms(request, sum_numbers(facts.upstream_response_time))
+  metrics.RequestBytes = tonumber(facts.request_length)
+  metrics.ResponseBytes = tonumber(facts.bytes_sent)
   local route_class = request.route_class
   properties.RouteClass = route_class
   if aborted then
