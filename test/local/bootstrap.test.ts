@@ -146,7 +146,7 @@ it('takes over the lock of one that is gone', async () => {
 
 it.each([
   [
-    'npm error code ENOTFOUND\nnpm error network request to https://registry.npmjs.org/ failed',
+    'npm error code ENOTFOUND\nnpm error network request to https://registry.example/ failed',
     'the npm registry was not reached (ENOTFOUND): check the network',
   ],
   [
