@@ -61,6 +61,7 @@ test('what scaling reads, the gateway emits, under those dimensions', () => {
     'ActiveConnections',
     'CredentialsRefused',
     'GatewayLatency',
+    'InternalErrors',
     'RegistryRefused',
   ]);
   for (const name of read) expect(catalogue.get(name)).toContainEqual(['Environment', 'Region']);
