@@ -21,14 +21,23 @@ export async function assertPortFree(host: string, port: number, option = '--por
   }
 }
 
+/** Ports that this process has been told of: the kernel likes to hand out again at once what was just given back. */
+const handedOut = new Set<number>();
+
 /**
- * A port that was free a moment ago. Somebody else may take it before it is used: whoever starts a server on it must be
- * ready to try again.
+ * A port that was free a moment ago, and another at each call. Somebody else may take it before it is used: whoever
+ * starts a server on it must be ready to try again.
  *
  * @param host - @default '127.0.0.1'
  */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
-  return listenOnce(host, 0);
+  for (;;) {
+    const port = await listenOnce(host, 0);
+    if (!handedOut.has(port)) {
+      handedOut.add(port);
+      return port;
+    }
+  }
 }
 
 function reason(host: string, port: number, option: string, error: NodeJS.ErrnoException): string {

@@ -78,8 +78,6 @@ export function coreConf({ timeouts }: Environment, placement: Placement): strin
     directive('scgi_temp_path', `${placement.runtimeDirectory}/scgi`),
     '',
     directive('tcp_nodelay', 'on'),
-    comment('A request of ours fills the usual 4 KB several times over.'),
-    directive('request_pool_size', '16k'),
     directive('http2_max_concurrent_streams', 256),
     directive('merge_slashes', 'on'),
     directive('absolute_redirect', 'off'),
