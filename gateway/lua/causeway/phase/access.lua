@@ -1,15 +1,12 @@
---- May they: refusals, the consumer's limits and policies, and the credential that goes on to the upstream.
+--- May they: refusals, the consumer's limits and policies; then the way to an upstream.
 
+local attempt = require('causeway.phase.attempt')
 local clock = require('causeway.io.clock')
-local documents = require('causeway.io.documents')
 local context = require('causeway.phase.context')
-local gcra = require('causeway.core.gcra')
-local inflight = require('causeway.io.inflight')
+local limits = require('causeway.phase.limits')
 local policy = require('causeway.core.policy')
 local refuse = require('causeway.phase.refuse')
 local request_body = require('causeway.io.request_body')
-local settings = require('causeway.settings')
-local timestamp = require('causeway.core.timestamp')
 
 local M = {}
 
@@ -34,44 +31,6 @@ local function strip_nominated(connection)
       ngx.req.clear_header(name)
     end
   end
-end
-
-local function limited(request, reason, message, retry_ms, remaining, reset_ms)
-  local consumer = request.consumer
-  return refuse.send(request, 429, reason, message, {
-    ['retry-after'] = math.ceil(retry_ms / 1000),
-    ['retry-after-ms'] = math.ceil(retry_ms),
-    ['x-should-retry'] = 'true',
-    -- The API counts by the minute.
-    ['anthropic-ratelimit-requests-limit'] = math.floor(consumer.rate * 60),
-    ['anthropic-ratelimit-requests-remaining'] = remaining,
-    ['anthropic-ratelimit-requests-reset'] = timestamp.format(math.ceil(ngx.now() + reset_ms / 1000)),
-  })
-end
-
-local CONCURRENCY_RETRY_MS = 1000
-
-local function check_rate(request)
-  local consumer = request.consumer
-  local allowed, remaining, reset_ms, retry_ms, store_error =
-    gcra.check(ngx.shared.causeway_limits, consumer.id, consumer.rate, consumer.burst, ngx.now() * 1000)
-  if store_error then
-    ngx.log(ngx.ERR, 'causeway: the rate of ', consumer.id, ' cannot be counted: ', store_error)
-  end
-  if not allowed then
-    -- The next token is one, and those who wait for it may be many: told the same time, all but one come in vain, and
-    -- the SDKs try twice only (measured: 3 of 5 failed, spread out none). So they are spread until the bucket is empty.
-    local wait_ms = retry_ms + math.random() * (reset_ms - retry_ms)
-    return limited(request, 'rate', 'This key exceeds its rate of requests.', wait_ms, remaining, reset_ms)
-  end
-end
-
-local function take_place(request, kind, limit, message)
-  local consumer = request.consumer
-  if not inflight.take(kind, consumer.id, limit) then
-    return limited(request, 'concurrency', message, CONCURRENCY_RETRY_MS, 0, CONCURRENCY_RETRY_MS)
-  end
-  request[kind .. '_taken'] = true
 end
 
 -- Methods that over HTTP/2 are taken to have no body unless they say its length: there is no telling before it comes.
@@ -120,21 +79,7 @@ local function apply_policy(request, var)
     return refuse.send(request, problem.status, problem.reason, problem.message)
   end
   if stream and consumer.maxStreams < consumer.concurrency then
-    return take_place(request, 'streams', consumer.maxStreams, 'This key exceeds its number of concurrent streams.')
-  end
-end
-
--- The client's credential stops here, the upstream's takes its place.
-local function inject_credential(request, var)
-  local upstream = settings.upstream_by_id[request.upstream]
-  local secret = documents.credentials.value[request.consumer.upstreamCredential or upstream.credential]
-  if not secret then
-    return refuse.send(request, 503, 'no_upstream_credential', 'The upstream credential of this consumer is missing.')
-  end
-  if upstream.credential_header == 'authorization' then
-    var.causeway_authorization = 'Bearer ' .. secret
-  else
-    var.causeway_api_key = secret
+    return limits.take_stream(request)
   end
 end
 
@@ -145,16 +90,10 @@ function M.run()
     return refuse.send(request, denied.status, denied.reason, denied.message, denied.headers)
   end
   if request.consumer then
-    check_rate(request)
-    take_place(request, 'requests', request.consumer.concurrency, 'This key exceeds its number of concurrent requests.')
+    limits.take(request)
     apply_policy(request, var)
   end
-  if settings.auth.mode == 'keys' then
-    inject_credential(request, var)
-  else
-    var.causeway_authorization = var.http_authorization or ''
-    var.causeway_api_key = var.http_x_api_key or ''
-  end
+  attempt.begin(request, var)
   local connection = var.http_connection
   if connection and connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)
