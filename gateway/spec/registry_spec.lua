@@ -105,7 +105,7 @@ describe('registry.parse', function()
       ['the registry: version is 2: must be 1'] = '{"version":2,"consumers":[]}',
       ['the registry: version is null: must be 1'] = '{"consumers":[]}',
       ['the registry: consumers is null: must be a list'] = '{"version":1}',
-      ['the registry: "comment" is no member; there are version and consumers'] = '{"version":1,"consumers":[],"comment":1}',
+      ['the registry: "comment" is no member; there are version, consumers and purges'] = '{"version":1,"consumers":[],"comment":1}',
       ['the registry must be an object with version and consumers'] = '[1]',
       ['consumers[1] must be an object with id and keys'] = '{"version":1,"consumers":[1]}',
       ['consumers[1]: id is null: must be 1 to 63 of a-z, 0-9 and -, not beginning with -'] = '{"version":1,"consumers":[{}]}',
@@ -146,6 +146,38 @@ describe('registry:find', function()
     assert.same({ n = 2, nil, 'expired' }, { n = 2, parsed:find(HASH_A, ends + 1) })
     assert.same({ n = 2, nil, 'disabled' }, { n = 2, parsed:find(HASH_B, NOW) })
     assert.same({ n = 2, nil, 'unknown' }, { n = 2, parsed:find(HASH_C, NOW) })
+  end)
+end)
+
+describe('registry:epoch', function()
+  local WORD, OTHER = '2026-11-23T18:00:00.000Z-1a2b3c4d', '2026-11-24T00:00:00.999Z-00000000'
+
+  local function purged(purges)
+    return registry.parse(cjson.encode { version = 1, consumers = { consumer() }, purges = purges })
+  end
+
+  it('gives the words of the last purges, of consumers that are registered and of others', function()
+    local parsed = assert(purged { all = WORD, consumers = { ['team-a'] = OTHER, ['credential-0123456789abcdef'] = WORD } })
+    assert.same({ WORD, OTHER }, { parsed:epoch 'team-a' })
+    assert.same({ WORD, WORD }, { parsed:epoch 'credential-0123456789abcdef' })
+    assert.same({ WORD, '' }, { parsed:epoch 'team-b' })
+    assert.same({ '', '' }, { assert(registry.parse(document(consumer()))):epoch 'team-a' })
+    assert.same({ '', WORD }, { assert(purged { consumers = { ['team-a'] = WORD } }):epoch 'team-a' })
+  end)
+
+  it('does not take what is no word', function()
+    for problem, purges in pairs {
+      ['the registry: purges is null: must be an object with all, consumers'] = cjson.null,
+      ['the registry: purges.every is "x": no such member; there are all, consumers'] = { every = 'x' },
+      ['the registry: purges.all is "now": must be the word of a purge, such as 2026-11-23T18:00:00.000Z-1a2b3c4d'] = { all = 'now' },
+      ['the registry: purges.consumers is "all": must be an object of words by consumer'] = { consumers = 'all' },
+      ['the registry: purges.consumers.a is true: must be the word of a purge, such as 2026-11-23T18:00:00.000Z-1a2b3c4d'] =
+        { consumers = { a = true } },
+      ['the registry: purges.consumers.Team is "' .. WORD .. '": must be 1 to 63 of a-z, 0-9 and -, not beginning with -'] =
+        { consumers = { Team = WORD } },
+    } do
+      assert.same({ n = 2, nil, problem }, { n = 2, purged(purges) })
+    end
   end)
 end)
 

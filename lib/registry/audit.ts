@@ -43,8 +43,13 @@ export function diff(before: RegistryDocument, after: RegistryDocument): AuditCh
   });
 }
 
-function flatten({ consumers }: RegistryDocument): Map<string, unknown> {
-  return new Map(consumers.flatMap(membersOf));
+function flatten({ consumers, purges = {} }: RegistryDocument): Map<string, unknown> {
+  return new Map([
+    ...consumers.flatMap(membersOf),
+    ...(purges.all === undefined ? [] : [['purges.all', purges.all] as [string, unknown]]),
+    // As members of the consumer: its history has them.
+    ...Object.entries(purges.consumers ?? {}).map(([id, word]): [string, unknown] => [`${id}.purged`, word]),
+  ]);
 }
 
 function membersOf({ id, keys, ...policies }: RegisteredConsumer): [string, unknown][] {

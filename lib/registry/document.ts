@@ -33,10 +33,23 @@ export interface RegisteredConsumer {
   readonly disabled?: boolean;
 }
 
+/**
+ * Which stored answers must not be served any more: those from before a word came here. Both words stand in the key of
+ * every answer that the gateway stores, so that a new one leaves the older answers out of reach.
+ */
+export interface Purges {
+  /** Word of the last purge of all answers. @default - there was none */
+  readonly all?: string;
+  /** Consumer → word of the last purge of its answers. @default - there was none */
+  readonly consumers?: Readonly<Record<string, string>>;
+}
+
 /** The consumer registry, as the data plane reads it (gateway/lua/causeway/core/registry.lua). */
 export interface RegistryDocument {
   readonly version: 1;
   readonly consumers: readonly RegisteredConsumer[];
+  /** @default - nothing was ever purged */
+  readonly purges?: Purges;
 }
 
 /** A registry that lets nobody in. */

@@ -26,8 +26,8 @@ export function differences(
     .map(({ store, document }) => ({ name: store.name, changes: diff(first.document, document) }));
 }
 
-function sorted({ consumers }: RegistryDocument): unknown {
-  return byId(consumers.map((consumer) => ({ ...consumer, keys: byId(consumer.keys) })));
+function sorted({ consumers, purges }: RegistryDocument): unknown {
+  return { consumers: byId(consumers.map((consumer) => ({ ...consumer, keys: byId(consumer.keys) }))), purges };
 }
 
 function byId<T extends { readonly id: string }>(items: readonly T[]): T[] {

@@ -18,6 +18,8 @@ const identifierError = 'must be 1 to 63 of a-z, 0-9 and -, not beginning with -
 const modelsError = 'must be a list of model names, each of which may end with *';
 const routesError = `must be a list of ${[...ROUTE_CLASSES, 'admin'].join(', ')}`;
 const timeError = 'must be a time in UTC such as 2026-12-01T00:00:00Z';
+const wordError = 'must be the word of a purge, such as 2026-11-23T18:00:00.000Z-1a2b3c4d';
+const purgedConsumersError = 'must be an object of words by consumer';
 const hashError = "must be the key's SHA-256 in 64 hexadecimal digits";
 
 /** An identifier: of a consumer, a key, an upstream credential. */
@@ -107,10 +109,40 @@ const consumer = z.strictObject(
   { error: 'must be an object with id and keys' },
 );
 
+/** Whether the time in a purge's word exists. */
+function isWord(text: string): boolean {
+  const time = text.slice(0, 24);
+  const milliseconds = Date.parse(time);
+  return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString() === time;
+}
+
+/** The word of a purge: when it was made, to the millisecond, and 32 random bits. */
+const purgeWord = z
+  .string({ error: wordError })
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z-[0-9a-f]{8}$/, { error: wordError, abort: true })
+  .refine(isWord, wordError);
+
+/** Consumers whose purges the registry remembers, at most. */
+export const MAX_PURGED_CONSUMERS = 1000;
+
+const purgedConsumers = z
+  .record(identifier, purgeWord, {
+    error: (issue) => (issue.code === 'invalid_key' ? identifierError : purgedConsumersError),
+  })
+  .refine((words) => Object.keys(words).length <= MAX_PURGED_CONSUMERS, {
+    error: `must be at most ${MAX_PURGED_CONSUMERS} consumers`,
+  });
+
+const purges = z.strictObject(
+  { all: purgeWord.exactOptional(), consumers: purgedConsumers.exactOptional() },
+  { error: 'must be an object with all, consumers' },
+);
+
 const documentShape = z.strictObject(
   {
     version: z.literal(1, { error: 'must be 1' }),
     consumers: z.array(consumer, { error: 'must be a list' }),
+    purges: purges.exactOptional(),
   },
   { error: 'must be an object with version and consumers' },
 );
@@ -210,5 +242,18 @@ function show(value: unknown): string {
  * (no id and no key twice, dates that exist) remains with `npm run keys` and the gateway.
  */
 export function registryJsonSchema(): Readonly<Record<string, unknown>> {
-  return z.toJSONSchema(documentShape, { target: 'draft-04', io: 'input' });
+  return z.toJSONSchema(documentShape, {
+    target: 'draft-04',
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema !== purgedConsumers) return;
+      const words = jsonSchema.additionalProperties;
+      // Draft 4 has no propertyNames, which is what keys of a record would be otherwise.
+      Object.assign(jsonSchema, {
+        patternProperties: { '^[a-z0-9][a-z0-9-]{0,62}$': words },
+        additionalProperties: false,
+        maxProperties: MAX_PURGED_CONSUMERS,
+      });
+    },
+  });
 }

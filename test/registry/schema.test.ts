@@ -35,6 +35,12 @@ function problemOf(text: string): string | undefined {
 const key = (more: object = {}): object => ({ id: 'k1', sha256: HASH, ...more });
 const consumer = (more: object = {}): object => ({ id: 'team-a', keys: [key()], ...more });
 const registry = (...consumers: readonly unknown[]): string => JSON.stringify({ version: 1, consumers });
+const WORD = '2026-11-23T18:00:00.000Z-1a2b3c4d';
+const withPurges = (...values: readonly unknown[]): string[] =>
+  values.map((purges) => JSON.stringify({ version: 1, consumers: [], purges }));
+const purgedConsumers = (count: number): object => ({
+  consumers: Object.fromEntries(Array.from({ length: count }, (_, index) => [`team-${index}`, WORD])),
+});
 const withMember = (name: string, ...values: readonly unknown[]): string[] =>
   values.map((value) => registry(consumer({ [name]: value })));
 
@@ -72,6 +78,16 @@ const GOOD: readonly string[] = [
   ),
   ...withMember('upstreamCredential', 'main', '0-'),
   ...withMember('disabled', true, false),
+  ...withPurges(
+    {},
+    { all: WORD },
+    { consumers: {} },
+    // Nobody need be there to be purged: in passthrough nobody is.
+    { all: WORD, consumers: { 'team-a': WORD, 'credential-0123456789abcdef': WORD, constructor: WORD, '0': WORD } },
+    { all: '2028-02-29T23:59:59.999Z-00000000' },
+    { all: '0001-01-01T00:00:00.000Z-ffffffff' },
+    purgedConsumers(1000),
+  ),
   '{"version":2,"version":1,"consumers":[]}',
 ];
 
@@ -161,6 +177,28 @@ const BAD: readonly string[] = [
   ...withMember('upstreamCredential', '', 'Main', 'sk-ant-api03-ABC', null, 5),
   ...withMember('disabled', 'true', 0, null),
   `{"version":1,"consumers":[{"id":"a","keys":[{"id":"k","sha256":"${HASH}"}],"rate":1e400}]}`,
+  ...withPurges(null, 'x', 1, [WORD], { other: WORD }, { consumers: null }, { consumers: WORD }, { consumers: [WORD] }),
+  ...[
+    '',
+    'x',
+    null,
+    5,
+    [WORD],
+    `${WORD}0`,
+    `${WORD}\n`,
+    ` ${WORD}`,
+    WORD.toUpperCase(),
+    WORD.slice(0, -1),
+    WORD.slice(0, 24),
+    '2026-11-23T18:00:00Z-1a2b3c4d',
+    '2026-02-30T18:00:00.000Z-1a2b3c4d',
+    '2027-02-29T18:00:00.000Z-1a2b3c4d',
+    '2026-11-23T24:00:00.000Z-1a2b3c4d',
+    '2026-11-23T18:00:60.000Z-1a2b3c4d',
+    '2026-11-23T18:00:00.000+1a2b3c4d',
+  ].flatMap((word) => withPurges({ all: word }, { consumers: { 'team-a': word } })),
+  ...['', '-a', 'A', 'a b', 'a_b', 'é', 'a'.repeat(64)].flatMap((id) => withPurges({ consumers: { [id]: WORD } })),
+  ...withPurges(purgedConsumers(1001)),
 ];
 
 test.each([
@@ -183,6 +221,7 @@ test('is stricter than the gateway only where cjson is laxer than JSON, which no
     registry(consumer({ models: {} })),
     registry(consumer({ tokenBudget: [] })),
     registry(consumer({ cache: [] })),
+    ...withPurges([], { consumers: [] }),
     // It knows more numbers.
     `{"version":1,"consumers":[{"id":"a","keys":[{"id":"k","sha256":"${HASH}"}],"rate":0x10}]}`,
   ];
@@ -224,7 +263,12 @@ const almost = (() => {
     ),
     { minLength: 1, maxLength: 2 },
   );
-  return fc.record({ version: oneOf(1), consumers });
+  const word = oneOf(WORD, '2026-11-24T00:00:00.000Z-00000000');
+  const purges = fc.record(
+    { all: word, consumers: fc.dictionary(oneOf('a', 'team-c', 'credential-0123456789abcdef').map(String), word) },
+    { requiredKeys: [] },
+  );
+  return fc.record({ version: oneOf(1), consumers, purges }, { requiredKeys: ['version', 'consumers'] });
 })();
 
 test('agrees with the gateway on documents that nobody thought of', () => {
@@ -261,6 +305,14 @@ test.each([
     'consumer "b": keys[1].sha256: the same key is given to consumer "team-a" as "k1" (the value is not shown)',
   ],
   [registry(consumer(), consumer({ keys: [key({ sha256: OTHER })] })), 'consumer "team-a" is there twice'],
+  [
+    withPurges({ all: 'now' })[0] ?? '',
+    'the registry: purges.all is "now": must be the word of a purge, such as 2026-11-23T18:00:00.000Z-1a2b3c4d',
+  ],
+  [
+    withPurges({ consumers: { A: WORD } })[0] ?? '',
+    `the registry: purges.consumers.A is "${WORD}": must be 1 to 63 of a-z, 0-9 and -, not beginning with -`,
+  ],
   ['{"version":1', 'is not valid JSON'],
 ])('says of %s what is wrong', (text, problem) => {
   expect(problemOf(text)).toBe(`registry.json: ${problem}`);
@@ -308,6 +360,15 @@ test('is a JSON Schema of draft 4 for AppConfig: closed, and within the size of 
             },
             rate: { type: 'number', minimum: 0, exclusiveMinimum: true, maximum: 100_000 },
             tokenBudget: { properties: { inputPerMinute: { type: 'integer', minimum: 1, maximum: 1e12 } } },
+          },
+        },
+      },
+      purges: {
+        properties: {
+          consumers: {
+            patternProperties: { '^[a-z0-9][a-z0-9-]{0,62}$': { type: 'string' } },
+            additionalProperties: false,
+            maxProperties: 1000,
           },
         },
       },

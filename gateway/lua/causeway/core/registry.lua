@@ -4,9 +4,9 @@
 -- it is refused as a whole with one message, and the caller keeps the last good one.
 --
 -- Units: as the members' names say; times are seconds since 1970. Shapes: the document is
---   { "version": 1, "consumers": [ { "id", "keys": [ { "sha256", "id", "notAfter"? } … ], … } ] }
--- with the members of `registry_schema.MEMBERS`. A consumer is what the document says of it under the same names, with
--- defaults where it says nothing; its `keys` have `notAfter` in seconds.
+--   { "version": 1, "consumers": [ { "id", "keys": [ { "sha256", "id", "notAfter"? } … ], … } ], "purges"? }
+-- with the members of `registry_schema.MEMBERS` and `registry_schema.purges`. A consumer is what the document says of
+-- it under the same names, with defaults where it says nothing; its `keys` have `notAfter` in seconds.
 
 local cjson = require('cjson.safe').new()
 local schema = require 'causeway.core.registry_schema'
@@ -154,8 +154,8 @@ local function take_document(document, defaults)
     return nil, 'the registry must be an object with version and consumers'
   end
   for name in pairs(document) do
-    if name ~= 'version' and name ~= 'consumers' then
-      return nil, ('the registry: %s is no member; there are version and consumers'):format(show(name))
+    if name ~= 'version' and name ~= 'consumers' and name ~= 'purges' then
+      return nil, ('the registry: %s is no member; there are version, consumers and purges'):format(show(name))
     end
   end
   if document.version ~= 1 then
@@ -164,7 +164,17 @@ local function take_document(document, defaults)
   if not schema.is_list(document.consumers) then
     return nil, refusal('the registry', 'consumers', document.consumers, 'must be a list')
   end
-  local registry = setmetatable({ consumers = {}, by_id = {}, by_hash = {} }, Registry)
+  local purges = {}
+  if document.purges ~= nil then
+    local taken, allowed, inside, there = schema.purges(document.purges)
+    if not taken then
+      return nil, refusal('the registry', 'purges' .. inside, there, allowed)
+    end
+    purges = taken
+  end
+  local registry = setmetatable({
+    consumers = {}, by_id = {}, by_hash = {}, purged_all = purges.all or '', purged = purges.consumers or {},
+  }, Registry)
   for index, entry in ipairs(document.consumers) do
     local problem = take_consumer(registry, index, entry, defaults)
     if problem then
@@ -215,6 +225,14 @@ end
 -- @return consumer or nil
 function Registry:get(id)
   return self.by_id[id]
+end
+
+--- The words of the last purges. Both stand in the key of every stored answer, so that a new word leaves whatever was
+-- stored before it out of reach.
+-- @param consumer_id  string; need not be one of the registry's
+-- @return word of the last purge of all, word of that consumer's last purge; '' where there was none
+function Registry:epoch(consumer_id)
+  return self.purged_all, self.purged[consumer_id] or ''
 end
 
 --- The number of consumers.

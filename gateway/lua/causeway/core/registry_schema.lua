@@ -1,4 +1,4 @@
---- What a consumer in the registry may hold, member by member.
+--- What the registry may hold, member by member.
 --
 -- What it is for: `registry` reads a document that people write by hand; whatever it does not understand must be
 -- refused with a message that can be acted upon, for a member that is silently ignored is a limit that does not hold.
@@ -179,6 +179,64 @@ function _M.key(value)
     end
   end
   return { id = id, sha256 = hash:lower(), notAfter = not_after }
+end
+
+-- The word of a purge: when it was made, to the millisecond, and 32 random bits.
+local WORD = '^(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d)%.%d%d%dZ%-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'
+  .. '[0-9a-f][0-9a-f][0-9a-f][0-9a-f]$'
+local MAX_PURGED_CONSUMERS = 1000
+
+local function purge_word(value)
+  local time = type(value) == 'string' and value:match(WORD)
+  if not time or not timestamp.parse(time .. 'Z') then
+    return nil, 'must be the word of a purge, such as 2026-11-23T18:00:00.000Z-1a2b3c4d'
+  end
+  return value
+end
+
+local function purged_consumers(value)
+  if not is_object(value) then
+    return nil, 'must be an object of words by consumer'
+  end
+  local count = 0
+  for id, word in pairs(value) do
+    local kept, problem = _M.identifier(id)
+    if kept then
+      kept, problem = purge_word(word)
+    end
+    if not kept then
+      return nil, problem, '.' .. text.truncate(id, 64), word
+    end
+    count = count + 1
+  end
+  if count > MAX_PURGED_CONSUMERS then
+    return nil, 'must be at most 1000 consumers'
+  end
+  return value
+end
+
+--- The member `purges`.
+-- @param value  decoded JSON
+-- @return `{ all = word or nil, consumers = { id = word, … } or nil }`, or nil, what is allowed, where inside, the
+--   value there
+function _M.purges(value)
+  if not is_object(value) then
+    return nil, 'must be an object with all, consumers', '', value
+  end
+  for name, element in pairs(value) do
+    local check = name == 'all' and purge_word or name == 'consumers' and purged_consumers
+    if not check then
+      return nil, 'no such member; there are all, consumers', '.' .. text.truncate(name, 64), element
+    end
+    local kept, problem, inside, there = check(element)
+    if kept == nil then
+      if there == nil then
+        there = element
+      end
+      return nil, problem, '.' .. name .. (inside or ''), there
+    end
+  end
+  return value
 end
 
 return _M
