@@ -2,6 +2,7 @@
 -- last good one stays. It also stays in memory that workers share: one that starts while the source is broken or not
 -- yet read (after a reload, or in place of one that died) serves with what the others last found good.
 
+local clock = require('causeway.io.clock')
 local log = require('causeway.io.log')
 local source = require('causeway.io.source')
 
@@ -14,15 +15,19 @@ local SHARED = 'causeway_documents'
 -- @tparam string name how messages call it
 -- @tparam string address where it is read from, see io/source
 -- @tparam function parse text -> value | nil, message; the message must hold no secret
-function M.new(name, address, parse)
+-- @param[opt] absent the value for as long as the source has never been there; without it, it must be there
+function M.new(name, address, parse, absent)
   return setmetatable({
     name = name,
     address = address,
     parse = parse,
+    absent = absent,
     --- The last good value; nil before the first.
     value = nil,
-    --- When the value was last seen to be what the source holds, as ngx.now.
-    confirmed_at = nil,
+    -- When the value was last seen to be what the source holds, and when the look began whose finding counts, both as
+    -- clock.monotonic_ms, which no change of the time of day makes younger.
+    confirmed_ms = nil,
+    looked_ms = 0,
     --- Broken documents seen so far.
     refused = 0,
     text = nil,
@@ -55,39 +60,62 @@ function M:share(text)
   end
 end
 
--- Notes that the source holds what is served.
+-- Notes that the source held what is served when the last look began.
 function M:confirm()
-  self.confirmed_at = ngx.now()
-  ngx.shared[SHARED]:set(self:shared_key() .. ' confirmed', self.confirmed_at)
+  self.confirmed_ms = self.looked_ms
+  ngx.shared[SHARED]:set(self:shared_key() .. ' confirmed', self.confirmed_ms)
+end
+
+--- How long ago the source was last seen to hold what is served.
+-- @treturn number|nil seconds; nil where it never was
+function M:age_seconds()
+  local confirmed_ms = self.confirmed_ms
+  return confirmed_ms and (clock.monotonic_ms() - confirmed_ms) / 1000
 end
 
 --- Takes over what other workers last found good. For a worker that starts.
 -- @treturn boolean whether a value is there
 function M:restore()
-  if self.value ~= nil then
+  if self.text == nil then
+    local text = ngx.shared[SHARED]:get(self:shared_key())
+    local value = text and self.parse(text)
+    if value ~= nil then
+      self.text, self.value = text, value
+      self.confirmed_ms = ngx.shared[SHARED]:get(self:shared_key() .. ' confirmed')
+    end
+  end
+  return self.value ~= nil
+end
+
+-- What to make of a source that cannot be read.
+function M:miss(read_error, missing)
+  self:restore()
+  -- One that was there once has something to say again.
+  if missing and self.absent ~= nil and self.text == nil then
+    self.value, self.broken_text, self.reported = self.absent, nil, nil
+    self:confirm()
     return true
   end
-  local text = ngx.shared[SHARED]:get(self:shared_key())
-  local value = text and self.parse(text)
-  if value ~= nil then
-    self.text, self.value = text, value
-    self.confirmed_at = ngx.shared[SHARED]:get(self:shared_key() .. ' confirmed')
+  if self.broken_text ~= false then
+    self.broken_text = false
+    self.refused = self.refused + 1
   end
+  self:report(read_error)
   return self.value ~= nil
 end
 
 --- Reads the source and takes over what it holds, if it has changed and is good. Never raises.
 -- @treturn boolean whether a value is there
 function M:refresh()
-  local text, read_error = source.read(self.address)
-  if not text then
-    if self.broken_text ~= false then
-      self.broken_text = false
-      self.refused = self.refused + 1
-    end
-    self:restore()
-    self:report(read_error)
+  local began_ms = clock.monotonic_ms()
+  local text, read_error, missing = source.read(self.address)
+  -- A later look may have come back sooner.
+  if began_ms < self.looked_ms then
     return self.value ~= nil
+  end
+  self.looked_ms = began_ms
+  if not text then
+    return self:miss(read_error, missing)
   end
   if text == self.text then
     self:confirm()
@@ -107,7 +135,7 @@ function M:refresh()
     self:report(message)
     return self.value ~= nil
   end
-  local first = self.value == nil
+  local first = self.text == nil
   self.text, self.value, self.broken_text, self.reported = text, value, nil, nil
   self:share(text)
   self:confirm()

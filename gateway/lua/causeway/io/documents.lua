@@ -7,25 +7,53 @@ local settings = require('causeway.settings')
 
 local M = {}
 
-local kept = {}
+local NOBODY = '{"version":1,"consumers":[]}'
 
---- Declares the documents. In `passthrough` there are none: clients bring their own credential.
+local kept, needed = {}, {}
+
+local function parse_registry(text)
+  return registry.parse(text, settings.consumer_defaults)
+end
+
+--- Declares the documents. In `passthrough` clients bring their own credential: there the registry is read for its
+-- purges alone, and where there is none, nothing was purged.
 function M.init()
   if settings.auth.mode ~= 'keys' then
+    M.registry = document.new('registry', settings.registry_source, parse_registry, parse_registry(NOBODY))
+    kept = { M.registry }
     return
   end
-  M.registry = document.new('registry', settings.registry_source, function(text)
-    return registry.parse(text, settings.consumer_defaults)
-  end)
+  M.registry = document.new('registry', settings.registry_source, parse_registry)
   M.credentials = document.new('credentials', settings.credentials_source, function(text)
     return credentials.parse(text, settings.upstreams)
   end)
   kept = { M.registry, M.credentials }
+  needed = kept
 end
 
 --- All documents that must be there before traffic may come.
 function M.all()
-  return kept
+  return needed
+end
+
+--- Whether this worker knows all purges from longer than `auth.revocationSeconds` ago: only then may it serve what is
+-- stored. It does not where the registry's source has been silent, broken or gone for longer.
+-- @treturn boolean
+function M.purges_confirmed()
+  local age = M.registry.value and M.registry:age_seconds()
+  return age ~= nil and age <= settings.auth.revocation_seconds
+end
+
+--- The words of the last purges, which stand in the key of whatever is stored.
+-- @tparam string consumer_id
+-- @treturn string|nil word of the last purge of all, '' where there was none; nil while there is no registry
+-- @treturn nil|string word of the last purge of that consumer
+function M.epoch(consumer_id)
+  local value = M.registry.value
+  if not value then
+    return nil
+  end
+  return value:epoch(consumer_id)
 end
 
 local function refresh(premature)
@@ -39,9 +67,6 @@ end
 
 --- Reads the documents and keeps them up to date in this worker.
 function M.start()
-  if #kept == 0 then
-    return
-  end
   for _, each in ipairs(kept) do
     each:restore()
   end

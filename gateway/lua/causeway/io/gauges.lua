@@ -89,10 +89,11 @@ local function node_metrics()
     Ready = #health.missing() == 0 and 1 or 0,
   }
   local registry, credentials = documents.registry, documents.credentials
-  if registry then
+  metrics.RegistryAgeSeconds = registry:age_seconds()
+  metrics.RegistryRefused = since('registry', registry.refused)
+  -- In passthrough the registry is there for its purges: who is in it means nothing.
+  if credentials then
     metrics.RegistryConsumers = registry.value and registry.value:count() or 0
-    metrics.RegistryAgeSeconds = registry.confirmed_at and ngx.now() - registry.confirmed_at or nil
-    metrics.RegistryRefused = since('registry', registry.refused)
     metrics.CredentialsRefused = since('credentials', credentials.refused)
   end
   local days, refused = certificate.status()

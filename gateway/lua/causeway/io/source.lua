@@ -5,16 +5,17 @@ local M = {}
 
 local MAX_BYTES = 16 * 1024 * 1024
 local HTTP_TIMEOUT_MS = 2000
+local ENOENT = 2
 
 local function read_file(path)
-  local handle, open_error = io.open(path, 'rb')
+  local handle, open_error, open_errno = io.open(path, 'rb')
   if not handle then
-    return nil, open_error
+    return nil, open_error, open_errno == ENOENT
   end
   local text, read_error = handle:read(MAX_BYTES)
   handle:close()
   if not text then
-    return nil, path .. ': ' .. (read_error or 'empty')
+    return nil, path .. ': ' .. (read_error or 'empty'), read_error == nil
   end
   return text
 end
@@ -53,6 +54,8 @@ end
 -- @tparam string source absolute path or http:// address
 -- @treturn string|nil its bytes
 -- @treturn nil|string why it could not be read
+-- @treturn nil|boolean whether it is a file that is not there, or empty; never of an address: who cannot answer yet, or
+--   does not know, has not said that there is nothing
 function M.read(source)
   if source:sub(1, 7) == 'http://' then
     return read_http(source)
