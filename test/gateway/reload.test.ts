@@ -134,10 +134,11 @@ describe('a reload', () => {
     const old = gateway.nginx.workers();
     const socket = Object.values(agent.freeSockets).flat()[0];
     await reload(gateway);
-    const ready = await get('/readyz');
-    expect({ status: ready.status, connection: ready.headers.connection }).toEqual({
-      status: 200,
-      connection: 'close',
+    // New workers serve some milliseconds before the old ones see it.
+    await eventually(async () => {
+      const ready = await get('/readyz');
+      expect(ready.status).toBe(200);
+      return ready.headers.connection === 'close' ? true : undefined;
     });
     // Answered on the old connection, which the client then left.
     await eventually(() => (socket?.destroyed === true ? true : undefined));
