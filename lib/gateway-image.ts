@@ -58,6 +58,7 @@ export function imagePlacement(environment: Environment, props: ImagePlacementPr
     credentialsSource: `${agent}${agentPath(environment, 'credentials')}`,
     // A task sees more cores than its CPU units pay for.
     workers: Math.max(1, Math.floor(environment.compute.cpu / 1024)),
+    ...(environment.valkey.mode === 'none' ? {} : { valkey: { tls: true } }),
     region: props.region.region,
     nginx: '1.26',
   };

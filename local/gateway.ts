@@ -16,7 +16,7 @@ import { ensureLocalPki, type LocalPki } from './pki';
 import { assertPortFree } from './ports';
 import { writeJsonState } from './state-file';
 import { UserError } from './user-error';
-import { startValkey, type ValkeyProcess } from './valkey-process';
+import { startValkey, valkeyVariables, type ValkeyProcess } from './valkey-process';
 
 /** What the local gateway is told besides its arguments. */
 export interface LocalOptions {
@@ -103,7 +103,9 @@ export class LocalGateway {
       rmSync(this.credentialsFile, { force: true });
     });
 
-    this.valkey = await startValkey({ dir: join(this.runDirectory, 'valkey') });
+    // Its port is open to all users of the machine, and what lies in it is not.
+    const password = randomBytes(16).toString('hex');
+    this.valkey = await startValkey({ dir: join(this.runDirectory, 'valkey'), password });
     this.cleanups.push(() => this.valkey?.stop());
 
     this.environment = this.localized(declared);
@@ -111,6 +113,7 @@ export class LocalGateway {
       environment: this.environment,
       placement: this.placement(this.pki, demo.registry),
       logs: { stdout: this.logFile, stderr: this.errorLog },
+      variables: valkeyVariables(this.valkey),
     });
     await this.waitReady();
     this.watchConfig();
@@ -193,6 +196,7 @@ export class LocalGateway {
           : { chainFile: resolve(args.certificate.chainFile), keyFile: resolve(args.certificate.keyFile) },
       registrySource: registry,
       credentialsSource: this.credentialsFile,
+      valkey: { tls: false },
       region: 'local',
       // Started by root, nginx would run its workers as nobody, who cannot read this checkout.
       ...(process.getuid?.() === 0 ? { user: 'root' } : {}),

@@ -23,6 +23,8 @@ export interface NginxOptions {
   readonly placement: Placement;
   /** Files that receive nginx's stdout (one JSON line each request and gauge) and stderr. */
   readonly logs: { readonly stdout: string; readonly stderr: string };
+  /** What nginx's own environment holds beside that of this process, such as where Valkey is. @default nothing */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** How long new workers may take to appear, before that is a fault. */
@@ -49,13 +51,20 @@ export class NginxProcess {
    *
    * @throws UserError with nginx's own reason where the configuration or the certificate is refused.
    */
-  static async start({ environment, placement, logs }: NginxOptions): Promise<NginxProcess> {
+  static async start({ environment, placement, logs, variables }: NginxOptions): Promise<NginxProcess> {
     mkdirSync(placement.runtimeDirectory, { recursive: true, mode: 0o700 });
     await checkAndWrite(environment, placement);
     const stdout = openLog(logs.stdout);
     const stderr = openLog(logs.stderr);
     const logged = statSync(logs.stderr).size;
-    const child = await startChild({ name: 'nginx', command: ENTRYPOINT, args: [placement.prefix], stdout, stderr });
+    const child = await startChild({
+      name: 'nginx',
+      command: ENTRYPOINT,
+      args: [placement.prefix],
+      env: { ...process.env, ...variables },
+      stdout,
+      stderr,
+    });
     const nginx = new NginxProcess(child, placement, logs.stderr, environment);
     const problem = await nginx.outcome(logged, []);
     if (problem !== undefined) {

@@ -36,6 +36,10 @@ export interface ValkeyProcess {
   readonly pid: number;
   /** Where it listens: an address and a port, or a Unix socket. */
   readonly address: { readonly host: string; readonly port: number } | { readonly unixSocket: string };
+  /** What it asks for, of the user `default`; none where it asks for none. */
+  readonly password: string | undefined;
+  /** The authority of its certificate; none where it speaks no TLS. */
+  readonly caFile: string | undefined;
   readonly logFile: string;
   /** Settles when it has ended; never rejects. */
   readonly exited: Promise<ChildExit>;
@@ -120,6 +124,8 @@ async function tryStart(
     binary,
     pid: child.pid,
     address,
+    password: options.password,
+    caFile: options.tls?.caFile,
     logFile,
     exited: child.exited,
     command: (...words) => call(words, 5000),
@@ -245,6 +251,17 @@ function command(
     if (password !== undefined) socket.write(encodeResp(['AUTH', password]));
     socket.write(encodeResp(words));
   });
+}
+
+/** Where a Valkey is and who signs in there, as the gateway reads it from its environment. */
+export function valkeyVariables({ address, password }: Pick<ValkeyProcess, 'address' | 'password'>) {
+  if ('unixSocket' in address) throw new Error('the gateway reaches Valkey by address and port only');
+  return {
+    CAUSEWAY_VALKEY_HOST: address.host,
+    CAUSEWAY_VALKEY_PORT: String(address.port),
+    CAUSEWAY_VALKEY_USER: 'default',
+    CAUSEWAY_VALKEY_PASSWORD: password ?? '',
+  };
 }
 
 /** A command as Valkey reads it. */

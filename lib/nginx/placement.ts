@@ -29,6 +29,13 @@ export interface Placement {
   readonly registrySource: string;
   /** Where the upstream credentials come from, likewise. */
   readonly credentialsSource: string;
+  /**
+   * A Valkey (or Redis) that nodes share. Where it is and who signs in there nginx's own environment says:
+   * `CAUSEWAY_VALKEY_HOST`, `_PORT` (6379), `_USER` and `_PASSWORD`, so that no password stands in a file.
+   *
+   * @default - none: limits and cache stay with the node
+   */
+  readonly valkey?: ValkeyPlacement | undefined;
   /** DNS servers, `address` or `address:port`. @default [] - those of /etc/resolv.conf */
   readonly resolvers?: readonly string[];
   /** PEM file with the system's authorities. @default '/etc/ssl/certs/ca-certificates.crt' (Debian) */
@@ -43,4 +50,12 @@ export interface Placement {
   readonly region: string;
   /** The release of nginx: `listen … http2` (1.22) became `http2 on` (1.25.1). @default '1.22' */
   readonly nginx?: '1.22' | '1.26';
+}
+
+/** How a gateway reaches its Valkey. */
+export interface ValkeyPlacement {
+  /** Whether connections are encrypted, and the server's certificate is verified for its host name. */
+  readonly tls: boolean;
+  /** PEM file with the authorities that may have signed that certificate. @default - the system's */
+  readonly caFile?: string | undefined;
 }

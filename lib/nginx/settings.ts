@@ -7,7 +7,7 @@ import { upstreamsFor } from './upstream-names';
  * unless the name says otherwise.
  */
 export function settings(environment: Environment, placement: Placement): string {
-  const { auth, consumers, limits, observability, upstreams } = environment;
+  const { auth, consumers, limits, observability, upstreams, valkey } = environment;
   return `${JSON.stringify(
     {
       environment: environment.name,
@@ -36,6 +36,7 @@ export function settings(environment: Environment, placement: Placement): string
       route_upstreams: Object.fromEntries(
         ROUTE_CLASSES.map((routeClass) => [routeClass, upstreamsFor(environment, routeClass).map(({ id }) => id)]),
       ),
+      valkey: placement.valkey === undefined ? null : { timeout_ms: valkey.timeoutMs, tls: placement.valkey.tls },
       certificate:
         placement.certificate === undefined
           ? null

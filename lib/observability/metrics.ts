@@ -318,6 +318,27 @@ const NODE_METRICS = [
     meaning: 'DNS queries for an upstream that failed; the last good addresses serve on.',
   },
   {
+    name: 'ValkeyUp',
+    unit: 'None',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: '1 where a node uses Valkey, 0 while it leaves it alone because it failed; none where it has no Valkey.',
+  },
+  {
+    name: 'ValkeyCalls',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning: 'Round trips that were begun to Valkey, but for those that only look whether it is there.',
+  },
+  {
+    name: 'ValkeyErrors',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning: 'Round trips to Valkey that failed or brought an error; no request fails because of one.',
+  },
+  {
     name: 'Ready',
     unit: 'None',
     kind: 'gauge',

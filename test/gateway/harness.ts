@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { NginxProcess } from '../../local/nginx-process';
 import { createAuthority, issueLeaf, type Authority } from '../../local/pki';
 import { freePort } from '../../local/ports';
 import { writeJsonState } from '../../local/state-file';
+import { startValkey, valkeyVariables, type ValkeyProcess } from '../../local/valkey-process';
 import { checkLogs } from './support/logs';
 
 /** What a test asks of a gateway. */
@@ -20,12 +22,26 @@ export interface GatewayOptions {
   readonly mock?: MockClaudeOptions;
   /** Changes to where things are, such as other DNS servers. */
   readonly placement?: Partial<Placement>;
+  /** The Valkey that it shares with others; `true` starts one of its own. @default none */
+  readonly valkey?: ValkeyProcess | ValkeyTarget | true;
+  /** Another gateway, whose mock, registry and credentials this one shares: a second node. @default none */
+  readonly beside?: TestGateway;
   /** @default 2, as on the smallest machine */
   readonly workers?: number;
   /** Files that are to be served instead of good ones. */
   readonly certificate?: { readonly chain: string; readonly key: string };
   /** Whether to wait for /readyz. @default true */
   readonly waitReady?: boolean;
+}
+
+/** Where a Valkey is, where that is not simply a process of ours. */
+export interface ValkeyTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly user?: string;
+  readonly password?: string;
+  /** @default no TLS */
+  readonly caFile?: string;
 }
 
 /** A running gateway in front of a running mock, and everything a test wants to know of both. */
@@ -39,6 +55,8 @@ export interface TestGateway {
   /** Keys by consumer id. */
   readonly keys: Readonly<Record<string, string>>;
   readonly mock: MockClaude;
+  /** The Valkey of its own, where it was started with `valkey: true`. */
+  readonly valkey: ValkeyProcess | undefined;
   readonly nginx: NginxProcess;
   readonly environment: Environment;
   readonly dir: string;
@@ -78,33 +96,43 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const dir = mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ca = await authority();
   const upstreamLeaf = await issueLeaf({ hosts: [UPSTREAM_HOST, 'localhost', '127.0.0.1'], authority: ca });
-  const mock = await startMockClaude({
-    requireKeys: [UPSTREAM_SECRET],
-    tls: { cert: upstreamLeaf.chain, key: upstreamLeaf.key },
-    ...options.mock,
-  });
+  const { beside } = options;
+  const mock =
+    beside?.mock ??
+    (await startMockClaude({
+      requireKeys: [UPSTREAM_SECRET],
+      tls: { cert: upstreamLeaf.chain, key: upstreamLeaf.key },
+      ...options.mock,
+    }));
+  const ownValkey =
+    options.valkey === true
+      ? await startValkey({ dir: join(dir, 'valkey'), password: randomBytes(16).toString('hex') })
+      : undefined;
+  const valkey = options.valkey === true ? ownValkey : options.valkey;
   const files = {
-    registry: join(dir, 'registry.json'),
-    credentials: join(dir, 'credentials.json'),
+    registry: beside?.files.registry ?? join(dir, 'registry.json'),
+    credentials: beside?.files.credentials ?? join(dir, 'credentials.json'),
     chain: join(dir, 'chain.pem'),
     key: join(dir, 'key.pem'),
     ca: join(dir, 'ca.pem'),
   };
-  const keys: Record<string, string> = {};
-  const consumers = (options.consumers ?? [{ id: 'team-a' }]).map((consumer) => {
-    const key = createKey();
-    keys[consumer.id] = key;
-    return {
-      rate: 100_000,
-      burst: 100_000,
-      concurrency: 10_000,
-      maxStreams: 10_000,
-      ...consumer,
-      keys: [{ id: 'k1', sha256: hashKey(key) }],
-    };
-  });
-  writeJsonState(files.registry, { version: 1, consumers });
-  writeJsonState(files.credentials, { version: 1, credentials: { mock: UPSTREAM_SECRET } });
+  const keys: Record<string, string> = { ...beside?.keys };
+  if (beside === undefined) {
+    const consumers = (options.consumers ?? [{ id: 'team-a' }]).map((consumer) => {
+      const key = createKey();
+      keys[consumer.id] = key;
+      return {
+        rate: 100_000,
+        burst: 100_000,
+        concurrency: 10_000,
+        maxStreams: 10_000,
+        ...consumer,
+        keys: [{ id: 'k1', sha256: hashKey(key) }],
+      };
+    });
+    writeJsonState(files.registry, { version: 1, consumers });
+    writeJsonState(files.credentials, { version: 1, credentials: { mock: UPSTREAM_SECRET } });
+  }
   writeFileSync(files.ca, ca.root);
   const own = options.certificate ?? (await issueLeaf({ hosts: ['localhost', '127.0.0.1'], authority: ca }));
   writeFileSync(files.chain, own.chain);
@@ -140,18 +168,25 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     // Tests wait for lines.
     logFlushMs: 20,
     ...(root ? { user: 'root' } : {}),
+    ...(valkey === undefined ? {} : { valkey: { tls: valkey.caFile !== undefined, caFile: valkey.caFile } }),
     ...options.placement,
   };
   const logs = { stdout: join(dir, 'log', 'stdout.jsonl'), stderr: join(dir, 'log', 'stderr.log') };
   mkdirSync(join(dir, 'log'));
+  const close = async (): Promise<void> => {
+    if (beside === undefined) await mock.close();
+    await ownValkey?.stop();
+  };
   let nginx: NginxProcess;
   try {
-    nginx = await NginxProcess.start({ environment, placement, logs });
+    const variables = valkey === undefined ? {} : variablesOf(valkey);
+    nginx = await NginxProcess.start({ environment, placement, logs, variables });
   } catch (error) {
-    await mock.close();
+    await close();
     throw error;
   }
   const secrets: string[] = [UPSTREAM_SECRET, ...Object.values(keys)];
+  if (valkey?.password !== undefined) secrets.push(valkey.password);
   const rawLines = (): string[] =>
     existsSync(logs.stdout) ? readFileSync(logs.stdout, 'utf8').split('\n').filter(Boolean) : [];
   const lines = (): Record<string, unknown>[] => rawLines().map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -164,6 +199,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     key: Object.values(keys)[0] ?? '',
     keys,
     mock,
+    valkey: ownValkey,
     nginx,
     environment,
     dir,
@@ -186,7 +222,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     resolve,
     stop: async () => {
       await nginx.stop(5000);
-      await mock.close();
+      await close();
       const [stdout, stderr] = [rawLines(), errorLog()];
       rmSync(dir, { recursive: true, force: true });
       checkLogs(stdout, stderr, secrets);
@@ -194,6 +230,49 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   };
   if (options.waitReady !== false) await waitReady(gateway);
   return gateway;
+}
+
+/** Several nodes of one region: they share the mock, the registry and a Valkey. */
+export interface TestNodes {
+  readonly nodes: readonly [TestGateway, ...TestGateway[]];
+  readonly mock: MockClaude;
+  readonly valkey: ValkeyProcess;
+  /** Keys by consumer id. */
+  readonly keys: Readonly<Record<string, string>>;
+  /** Stops all of them, and holds their lines and logs against the catalogue and the secrets. */
+  stop(): Promise<void>;
+}
+
+/** Starts as many nodes, with a Valkey of their own. */
+export async function startNodes(count: number, options: Omit<GatewayOptions, 'valkey' | 'beside'> = {}) {
+  const first = await startGateway({ ...options, valkey: true });
+  const { valkey, mock, keys } = first;
+  if (valkey === undefined) throw new Error('there is no Valkey');
+  const others: TestGateway[] = [];
+  const stop = async (): Promise<void> => {
+    // All of them, whatever one finds in its logs.
+    const ends = await Promise.allSettled(others.map((node) => node.stop()));
+    ends.push(...(await Promise.allSettled([first.stop()])));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  };
+  try {
+    while (others.length < count - 1) others.push(await startGateway({ ...options, beside: first, valkey }));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const nodes: TestNodes = { nodes: [first, ...others], mock, valkey, keys, stop };
+  return nodes;
+}
+
+function variablesOf(valkey: ValkeyProcess | ValkeyTarget): Record<string, string> {
+  if ('address' in valkey) return valkeyVariables(valkey);
+  return {
+    CAUSEWAY_VALKEY_HOST: valkey.host,
+    CAUSEWAY_VALKEY_PORT: String(valkey.port),
+    CAUSEWAY_VALKEY_USER: valkey.user ?? '',
+    CAUSEWAY_VALKEY_PASSWORD: valkey.password ?? '',
+  };
 }
 
 async function waitReady(gateway: TestGateway): Promise<void> {

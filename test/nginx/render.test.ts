@@ -74,6 +74,8 @@ describe('nginx takes', () => {
     ['no HTTP', (placement) => without(placement, 'httpListen')],
     ['IPv6', (placement) => ({ ...placement, httpListen: ['[::1]:18080'], httpsListen: ['[::]:18443'] })],
     ['a worker a core', (placement) => without(placement, 'workers')],
+    ['a Valkey in the clear', (placement) => ({ ...placement, valkey: { tls: false } })],
+    ['a Valkey over TLS', (placement) => ({ ...placement, valkey: { tls: true } })],
     ['resolvers', (placement) => ({ ...placement, resolvers: ['127.0.0.1:5353', '[::1]:53', '192.0.2.53'] })],
   ])('a placement with %s', (_what, change) => {
     expect(bench.judge(renderGateway(environmentOf({}), change(bench.placement)))).toBe('');

@@ -1,6 +1,7 @@
 import type { Environment } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import type { Placement } from '../placement';
+import { DEBIAN_CA_FILE } from '../settings';
 
 /** nginx.conf itself: the processes, and which concern stands in which include. */
 export function nginxConf(environment: Environment, placement: Placement): string {
@@ -139,10 +140,21 @@ export function luaConf(_environment: Environment, placement: Placement): string
     directive('lua_max_pending_timers', 256),
     comment('A client that closes mid-handshake is no error of ours.'),
     directive('lua_socket_log_errors', 'off'),
+    ...valkeyTls(placement),
     block('init_by_lua_block', [`require('causeway.phase.init').run('${placement.prefix}/settings.json')`]),
     block('init_worker_by_lua_block', ["require('causeway.phase.init_worker').run()"]),
     block('log_by_lua_block', ["require('causeway.phase.log').run()"]),
   );
+}
+
+function valkeyTls({ valkey, systemCaFile }: Placement): string[] {
+  if (valkey?.tls !== true) return [];
+  return [
+    comment('Who may sign for Valkey.'),
+    directive('lua_ssl_trusted_certificate', valkey.caFile ?? systemCaFile ?? DEBIAN_CA_FILE),
+    directive('lua_ssl_verify_depth', 5),
+    directive('lua_ssl_protocols', 'TLSv1.2', 'TLSv1.3'),
+  ];
 }
 
 /** What gateway/lua/causeway/phase/log.lua reads, in its order. None of it can hold a bar. */

@@ -303,6 +303,27 @@ return {
       { 'Environment', 'Region', 'Upstream' },
     },
   },
+  ValkeyUp = {
+    unit = 'None',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  ValkeyCalls = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  ValkeyErrors = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
   Ready = {
     unit = 'None',
     kind = 'gauge',

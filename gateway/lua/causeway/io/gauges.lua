@@ -11,6 +11,7 @@ local health = require('causeway.phase.health')
 local log = require('causeway.io.log')
 local metrics_catalogue = require('causeway.core.metrics')
 local settings = require('causeway.settings')
+local valkey = require('causeway.io.valkey')
 
 -- nginx's own counter of open client connections, in memory that all workers share (ngx_http_stub_status_module).
 ffi.cdef('extern unsigned long *ngx_stat_active; long sysconf(int name);')
@@ -95,6 +96,10 @@ local function node_metrics()
   if credentials then
     metrics.RegistryConsumers = registry.value and registry.value:count() or 0
     metrics.CredentialsRefused = since('credentials', credentials.refused)
+  end
+  if valkey.enabled() then
+    local up, calls, errors = valkey.status()
+    metrics.ValkeyUp, metrics.ValkeyCalls, metrics.ValkeyErrors = up and 1 or 0, calls, errors
   end
   local days, refused = certificate.status()
   if days then

@@ -11,6 +11,7 @@ function M.run(settings_path)
   require('causeway.io.dns').init(settings.resolvers)
   require('causeway.io.documents').init()
   require('causeway.io.certificate').init(settings.certificate)
+  require('causeway.io.valkey').init(os.getenv)
   for _, phase in ipairs({
     'access',
     'balancer',

@@ -7,6 +7,7 @@ local drain = require('causeway.io.drain')
 local gauges = require('causeway.io.gauges')
 local inflight = require('causeway.io.inflight')
 local settings = require('causeway.settings')
+local valkey = require('causeway.io.valkey')
 
 local M = {}
 
@@ -20,6 +21,7 @@ function M.run()
   -- First: older workers wait for this word.
   drain.start()
   dns.start(settings.upstreams)
+  valkey.start()
   documents.start()
   certificate.start()
   inflight.start()
