@@ -157,7 +157,18 @@ function loadTable(rounds: Rounds): string {
 }
 
 function streamTable(results: Record<string, Streams[]>): string {
-  const rows = [['streams', 'target', 'first byte p50 ms', 'p99 ms', 'chunk p50 ms', 'p99 ms', 'KB/stream']];
+  const rows = [
+    [
+      'streams',
+      'target',
+      'ramp first byte p50 ms',
+      'first byte p50 ms',
+      'p99 ms',
+      'chunk p50 ms',
+      'p99 ms',
+      'KB/stream',
+    ],
+  ];
   const numbers = [...new Set(Object.values(results).flatMap((all) => all.map(({ streams }) => streams)))];
   for (const number of numbers) {
     for (const [name, all] of Object.entries(results)) {
@@ -166,6 +177,7 @@ function streamTable(results: Record<string, Streams[]>): string {
       rows.push([
         String(number),
         name,
+        of((one) => one.rampFirstByteP50Ms).toFixed(2),
         of((one) => one.firstByteP50Ms).toFixed(2),
         of((one) => one.firstByteP99Ms).toFixed(2),
         of((one) => one.chunkP50Ms).toFixed(2),

@@ -1,11 +1,16 @@
 import https from 'node:https';
 
-/** What a number of open streams saw. Times in ms. */
+/** What streams saw while a number of them were open. Times in ms. */
 export interface StreamLoad {
-  /** From sending the request to the first byte of the answer's body, less nothing: the upstream answers at once. */
+  /** Of the streams that began while the others were being opened: their upstream connections are new ones. */
+  readonly rampFirstByteP50Ms: number;
+  /**
+   * Of streams that begin and end while the number is open: from sending the request to the first byte of the answer's
+   * body, less nothing, for the upstream answers at once.
+   */
   readonly firstByteP50Ms: number;
   readonly firstByteP99Ms: number;
-  /** From the upstream's writing of an event to its arrival. */
+  /** From the upstream's writing of an event to its arrival, of all streams. */
   readonly chunkP50Ms: number;
   readonly chunkP99Ms: number;
 }
@@ -24,9 +29,14 @@ export interface StreamOptions {
   readonly whileOpen: () => void;
 }
 
+/** Streams that begin while the others are open: how many at a time, and how many in all. */
+const PROBES_AT_A_TIME = 4;
+const PROBES = 400;
+
 /** Opens streams on warm connections, a few at a time so that handshakes do not pile up, and times what arrives. */
 export async function openStreams(options: StreamOptions): Promise<StreamLoad> {
   const agent = new https.Agent({ keepAlive: true, maxSockets: Infinity, ca: options.ca });
+  const rampFirstBytes: number[] = [];
   const firstBytes: number[] = [];
   const chunks: number[] = [];
   try {
@@ -38,20 +48,40 @@ export async function openStreams(options: StreamOptions): Promise<StreamLoad> {
     for (let index = 0; index < options.streams; index += 1) {
       const due = begun + index * gapMs;
       if (due > performance.now()) await new Promise((settle) => setTimeout(settle, due - performance.now()));
-      running.push(stream(agent, options, firstBytes, chunks));
+      running.push(stream(agent, options, rampFirstBytes, chunks));
     }
-    await new Promise((settle) => setTimeout(settle, options.pauseSeconds * 1000));
     options.whileOpen();
+    await probe(agent, options, firstBytes, chunks);
     await Promise.all(running);
   } finally {
     agent.destroy();
   }
   return {
+    rampFirstByteP50Ms: percentile(rampFirstBytes, 0.5),
     firstByteP50Ms: percentile(firstBytes, 0.5),
     firstByteP99Ms: percentile(firstBytes, 0.99),
     chunkP50Ms: percentile(chunks, 0.5),
     chunkP99Ms: percentile(chunks, 0.99),
   };
+}
+
+/** Short streams, one after the other on connections of their own, while the long ones are open. */
+async function probe(
+  agent: https.Agent,
+  options: StreamOptions,
+  firstBytes: number[],
+  chunks: number[],
+): Promise<void> {
+  const short = { ...options, chunks: 2, pauseSeconds: 0.005 };
+  const until = performance.now() + options.pauseSeconds * (options.chunks - 2) * 1000;
+  // The first ones open the connections that the others go over.
+  const one = async (): Promise<void> => {
+    await stream(agent, short, [], chunks);
+    for (let index = 0; index < PROBES / PROBES_AT_A_TIME && performance.now() < until; index += 1) {
+      await stream(agent, short, firstBytes, chunks);
+    }
+  };
+  await Promise.all(Array.from({ length: PROBES_AT_A_TIME }, one));
 }
 
 /** One short request a connection, so that no stream's first byte waits for a TLS handshake. */

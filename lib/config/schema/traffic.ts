@@ -103,8 +103,8 @@ export const upstream = z.strictObject({
    * @default false
    */
   repeatAfterSent: z.boolean().default(false),
-  /** Idle connections kept open by each worker. @default 64 */
-  keepaliveConnections: z.int().min(1).max(1024).default(64),
+  /** Idle connections kept open by each worker: a new one costs a whole TLS handshake, as none is resumed. @default 256 */
+  keepaliveConnections: z.int().min(1).max(1024).default(256),
   /** Seconds after which an idle upstream connection is closed. @default 60 */
   keepaliveIdleSeconds: seconds(1, 3600).default(60),
 });
