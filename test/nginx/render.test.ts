@@ -119,7 +119,7 @@ describe('what is rendered', () => {
     ]);
     const file = renderGateway(environmentOf(input), bench.placement)['http/upstreams.conf'] ?? '';
     for (const pool of file.split(/^upstream /m).slice(1)) {
-      expect(pool.indexOf('keepalive 64')).toBeGreaterThan(pool.indexOf('balancer_by_lua_block'));
+      expect(pool.indexOf('keepalive 256')).toBeGreaterThan(pool.indexOf('balancer_by_lua_block'));
     }
   });
 
