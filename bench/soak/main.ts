@@ -185,7 +185,9 @@ async function leavers(url: string, key: string, ca: string, over: () => boolean
           response.once('end', settle);
         },
       );
-      request.once('error', () => { settle(); });
+      request.once('error', () => {
+        settle();
+      });
       request.end(`{"model":"claude-sonnet-4-5","max_tokens":64,"stream":true,"n":${left},"messages":[]}`);
     });
     await new Promise((settle) => setTimeout(settle, 20));
