@@ -93,7 +93,7 @@ export class AppConfigStore implements RegistryStore {
       }
       if (running === undefined) {
         try {
-          own = await this.appConfig.deploy(await this.latestVersion(), 'npm run keys');
+          own = await this.appConfig.deploy(await this.latestVersion(), 'the registry as it is now');
           tell(`deployment ${own} started`);
           continue;
         } catch (error) {

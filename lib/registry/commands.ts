@@ -1,6 +1,7 @@
 import type { RegisteredConsumer, RegisteredKey, RegistryDocument } from './document';
 import { AbsentError, RegistryError } from './errors';
 import { applyPolicies, type PolicyEdit } from './policies';
+import { purgeConsumer } from './purges';
 import { hasEnded, timestamp } from './time';
 
 /** A key that is to be registered. */
@@ -58,10 +59,17 @@ export function setPolicies(
   return replace(document, applyPolicies(consumerOf(document, id), policies));
 }
 
-/** Takes a consumer away, with all its keys and policies. */
-export function revokeConsumer(document: RegistryDocument, { id }: { readonly id: string }): Outcome {
+/**
+ * Takes a consumer away, with all its keys and policies, and purges its stored answers: whoever is registered under the
+ * same name later must not be given them.
+ */
+export function revokeConsumer(
+  document: RegistryDocument,
+  { id, word }: { readonly id: string; readonly word: string },
+): Outcome {
   consumerOf(document, id);
-  return { document: { ...document, consumers: document.consumers.filter((consumer) => consumer.id !== id) } };
+  const consumers = document.consumers.filter((consumer) => consumer.id !== id);
+  return { document: purgeConsumer({ ...document, consumers }, { id, word }) };
 }
 
 /** Takes one key of a consumer away. */

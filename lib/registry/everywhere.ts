@@ -15,7 +15,10 @@ export async function readEverywhere(stores: readonly RegistryStore[]): Promise<
   return Promise.all(stores.map(async (store) => ({ store, ...(await store.read()) })));
 }
 
-/** Places whose registry differs from the first one's, whatever the order of consumers and keys, and in what. */
+/**
+ * Places whose registry differs from the first one's, whatever the order of consumers and keys, and in what. Purges may
+ * differ: each place stores answers of its own.
+ */
 export function differences(
   placed: readonly Placed[],
 ): readonly { readonly name: string; readonly changes: AuditChange[] }[] {
@@ -23,11 +26,18 @@ export function differences(
   if (first === undefined) return [];
   return others
     .filter(({ document }) => !isDeepStrictEqual(sorted(first.document), sorted(document)))
-    .map(({ store, document }) => ({ name: store.name, changes: diff(first.document, document) }));
+    .map(({ store, document }) => ({
+      name: store.name,
+      changes: diff(withoutPurges(first.document), withoutPurges(document)),
+    }));
 }
 
-function sorted({ consumers, purges }: RegistryDocument): unknown {
-  return { consumers: byId(consumers.map((consumer) => ({ ...consumer, keys: byId(consumer.keys) }))), purges };
+function withoutPurges({ version, consumers }: RegistryDocument): RegistryDocument {
+  return { version, consumers };
+}
+
+function sorted({ consumers }: RegistryDocument): unknown {
+  return byId(consumers.map((consumer) => ({ ...consumer, keys: byId(consumer.keys) })));
 }
 
 function byId<T extends { readonly id: string }>(items: readonly T[]): T[] {

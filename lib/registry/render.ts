@@ -4,7 +4,7 @@ import { POLICY_OPTIONS } from './policies';
 import { hasEnded } from './time';
 
 /** Columns, each as wide as its widest cell. */
-function renderColumns(rows: readonly (readonly string[])[]): string {
+export function renderColumns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows
     .map((row) =>

@@ -102,8 +102,13 @@ test('a consumer from its first key to its last', async () => {
     status: 0,
     stdout: `Key "${old}" of consumer "team-a" is revoked.\n`,
   });
-  expect(await keys('revoke', 'team-a')).toMatchObject({ status: 0 });
-  expect(registry()).toEqual({ version: 1, consumers: [] });
+  expect(await keys('revoke', 'team-a')).toMatchObject({
+    status: 0,
+    stdout: 'Consumer "team-a" is revoked: all its keys, policies and stored answers are gone.\n',
+  });
+  const word = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]{12}Z-[0-9a-f]{8}$/) as string;
+  // Whoever gets the name next must not be answered from what this consumer left.
+  expect(registry()).toEqual({ version: 1, consumers: [], purges: { consumers: { 'team-a': word } } });
 
   expect(audit().map(({ what }) => what)).toEqual([
     'add team-a',

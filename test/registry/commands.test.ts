@@ -10,6 +10,7 @@ import {
   type NewKey,
 } from '../../lib/registry/commands';
 import { createKey, hashKey, type RegistryDocument } from '../../lib/registry/document';
+import { createWord } from '../../lib/registry/purges';
 import { readPolicies } from '../../lib/registry/policies';
 import { checkRegistry } from '../../lib/registry/schema';
 import { hasEnded, parseDuration, parseEnd, timestamp } from '../../lib/registry/time';
@@ -188,7 +189,7 @@ test.each([
   ],
   [
     'revoke one that is not',
-    () => revokeConsumer(oneConsumer, { id: 'b' }),
+    () => revokeConsumer(oneConsumer, { id: 'b', word: createWord(NOW) }),
     'there is no consumer "b": `list` shows those that are there',
   ],
   [
@@ -258,7 +259,7 @@ test('whatever is done in whatever order: the registry stays good, no key comes 
             add: () => addConsumer(document, { id, key, policies: NO_POLICIES }),
             'add-key': () => addKey(document, { id, key }),
             rotate: () => rotateKey(document, { id, keyId, key, keepSeconds, now }),
-            revoke: () => revokeConsumer(document, { id }),
+            revoke: () => revokeConsumer(document, { id, word: createWord(now) }),
             'revoke-key': () => revokeKey(document, { id, keyId }),
             set: () => setPolicies(document, { id, policies: readPolicies({ rate: String(rate) }, []) }),
           }[command]().document;
@@ -325,7 +326,9 @@ describe('an audit record', () => {
       { member: 'team-a.keys.k1', from: hash('one'), to: `${hash('one')} until 2026-11-23T12:01:00Z` },
       { member: 'team-a.keys.k2', from: null, to: hash('two') },
     ]);
-    expect(diff(oneConsumer, revokeConsumer(oneConsumer, { id: 'team-a' }).document)).toEqual([
+    const word = createWord(NOW);
+    expect(diff(oneConsumer, revokeConsumer(oneConsumer, { id: 'team-a', word }).document)).toEqual([
+      { member: 'team-a.purged', from: null, to: word },
       { member: 'team-a.keys.k1', from: hash('one'), to: null },
       { member: 'team-a.rate', from: 5, to: null },
       { member: 'team-a.burst', from: 10, to: null },

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { bytes, MIB, seconds } from './primitives';
 
+/** The longest that `cache.ttl.outageSeconds` may be: no stored answer is served when it is older. Seconds. */
+export const MAX_OUTAGE_SECONDS = 7 * 86_400;
+
 /** The four cache tiers. TTLs nest: client ≤ edge ≤ proxy ≤ shared. */
 export const cache = z.strictObject({
   /** Whether anything is cached at all. @default true */
@@ -16,7 +19,7 @@ export const cache = z.strictObject({
       /** Valkey / Redis (L2). @default 300 */
       sharedSeconds: seconds(0, 86_400).default(300),
       /** How old a copy may be that only an outage serves. @default 86400 */
-      outageSeconds: seconds(0, 7 * 86_400).default(86_400),
+      outageSeconds: seconds(0, MAX_OUTAGE_SECONDS).default(86_400),
     })
     .prefault({}),
   /** Memory of the node's own tier, in bytes. @default 64 MiB */

@@ -1,9 +1,14 @@
-import { parseArgs } from 'node:util';
 import { UsageError } from '../errors';
 import { POLICY_OPTIONS } from '../policies';
-import { identifier } from '../schema';
+import {
+  checkIdentifier,
+  COMMON_OPTIONS,
+  commonArguments,
+  HELP_PLACES,
+  readWords,
+  type CommonArguments,
+} from './common-arguments';
 
-const COMMON = ['env', 'region', 'file', 'config', 'json', 'by', 'help'] as const;
 const POLICIES = Object.keys(POLICY_OPTIONS);
 const NEW_KEY = ['key-id', 'not-after'] as const;
 
@@ -27,18 +32,12 @@ const COMMANDS = {
 export type Command = keyof typeof COMMANDS;
 
 /** A command line, read and checked. */
-export interface KeysArguments {
+export interface KeysArguments extends CommonArguments {
   readonly command: Command;
   /** Empty where the command takes none. */
   readonly consumer: string;
   readonly policies: Readonly<Record<string, string>>;
   readonly unset: readonly string[];
-  readonly regions: readonly string[];
-  readonly json: boolean;
-  readonly env?: string | undefined;
-  readonly file?: string | undefined;
-  readonly config?: string | undefined;
-  readonly by?: string | undefined;
   readonly key?: string | undefined;
   readonly keyId?: string | undefined;
   readonly notAfter?: string | undefined;
@@ -64,13 +63,7 @@ export const HELP = `Consumers of the gateway, their keys and their policies.
   npm run keys -- history [consumer]             who changed what when
   npm run keys -- sync [--from REGION]           all regions as that one, and deployed
 
-Where:
-  --env NAME                    a deployed environment, in all its regions by AppConfig
-                                                 (default: the registry of this machine)
-  --region NAME                 only this region of it; may be given several times
-  --file FILE                   another local registry         (default: .causeway/registry.json)
-  --config FILE                 the config that names the regions (default: causeway.config.ts)
-
+${HELP_PLACES}
 Policies; what is not given is what consumers.defaults of the config says:
 ${policyHelp}  --unset NAME                  back to the default, such as --unset rate
 
@@ -96,38 +89,28 @@ docs/consumers.md tells the rest.
  * @throws UsageError that names what is wrong
  */
 export function parseKeysArguments(argv: readonly string[]): KeysArguments | undefined {
-  const { values, positionals } = read(argv);
-  if (values['help'] === true || argv.length === 0) return undefined;
-  const [command = '', consumer = '', ...more] = positionals;
+  const texts = [...POLICIES, 'key', 'key-id', 'not-after', 'keep-for', 'from'];
+  const words = readWords(argv, { texts, lists: ['unset'] });
+  const { text } = words;
+  if (words.flag('help') || argv.length === 0) return undefined;
+  const [command = '', consumer = '', ...more] = words.positionals;
   if (!isCommand(command)) {
     throw new UsageError(
       `${command === '' ? 'there is no command' : `"${command}" is no command`}; there are ${Object.keys(COMMANDS).join(', ')}`,
     );
   }
   const spec = COMMANDS[command];
-  const known: readonly string[] = [...COMMON, ...spec.options];
-  const foreign = Object.keys(values).find((option) => !known.includes(option));
+  const known: readonly string[] = [...COMMON_OPTIONS, ...spec.options];
+  const foreign = words.given.find((option) => !known.includes(option));
   if (foreign !== undefined) throw new UsageError(`\`${command}\` takes no --${foreign}`);
   if (spec.consumer === 'needed' && consumer === '') throw new UsageError(`\`${command}\` needs a consumer`);
   if (more.length > 0 || (spec.consumer === 'none' && consumer !== '')) {
     throw new UsageError(`"${more[0] ?? consumer}" is too much for \`${command}\``);
   }
-  const text = (name: string): string | undefined => {
-    const value = values[name];
-    return typeof value === 'string' ? value : undefined;
-  };
-  for (const [what, id] of [
-    ['the consumer', consumer === '' ? undefined : consumer],
-    ['--key-id', text('key-id')],
-  ] as const) {
-    const problem = id === undefined ? undefined : identifier.safeParse(id).error?.issues[0]?.message;
-    // Whoever mixes the arguments up may have put a key here: it is not repeated.
-    if (problem !== undefined) throw new UsageError(`${what} ${problem}`);
-  }
-  if (text('file') !== undefined && text('env') !== undefined) {
-    throw new UsageError('--file and --env are two places; give one of them');
-  }
+  checkIdentifier('the consumer', consumer === '' ? undefined : consumer);
+  checkIdentifier('--key-id', text('key-id'));
   return {
+    ...commonArguments(words),
     command,
     consumer,
     policies: Object.fromEntries(
@@ -136,13 +119,7 @@ export function parseKeysArguments(argv: readonly string[]): KeysArguments | und
         return value === undefined ? [] : [[option, value]];
       }),
     ),
-    unset: list(values['unset']),
-    regions: list(values['region']),
-    json: values['json'] === true,
-    env: text('env'),
-    file: text('file'),
-    config: text('config'),
-    by: text('by'),
+    unset: words.list('unset'),
     key: text('key'),
     keyId: text('key-id'),
     notAfter: text('not-after'),
@@ -151,32 +128,6 @@ export function parseKeysArguments(argv: readonly string[]): KeysArguments | und
   };
 }
 
-function read(argv: readonly string[]): {
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly positionals: readonly string[];
-} {
-  const texts = [...POLICIES, 'env', 'file', 'config', 'by', 'key', 'key-id', 'not-after', 'keep-for', 'from'];
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        ...Object.fromEntries(texts.map((name) => [name, { type: 'string' as const }])),
-        region: { type: 'string', multiple: true },
-        unset: { type: 'string', multiple: true },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? '');
-  }
-}
-
 function isCommand(text: string): text is Command {
   return Object.hasOwn(COMMANDS, text);
-}
-
-function list(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.map(String) : [];
 }

@@ -1,4 +1,4 @@
-import { diff, type AuditRecord } from '../audit';
+import type { AuditRecord } from '../audit';
 import {
   addConsumer,
   addKey,
@@ -10,29 +10,20 @@ import {
   type NewKey,
   type Outcome,
 } from '../commands';
-import { createKey, hashKey, type RegisteredConsumer, type RegistryDocument } from '../document';
+import { createKey, hashKey, type Purges, type RegisteredConsumer, type RegistryDocument } from '../document';
 import { RegistryError, UsageError } from '../errors';
-import {
-  differences,
-  readEverywhere,
-  rollOutEverywhere,
-  updateEverywhere,
-  type Placed,
-  type Updated,
-} from '../everywhere';
+import { differences, readEverywhere, updateEverywhere, type Placed, type Updated } from '../everywhere';
 import { readPolicies } from '../policies';
+import { createWord, mergePurges } from '../purges';
 import { keyState, renderConsumer, renderHistory, renderList } from '../render';
 import type { RegistryStore } from '../store';
 import { parseDuration, parseEnd, timestamp } from '../time';
 import { HELP, parseKeysArguments, type KeysArguments } from './arguments';
+import { finish, json, named, nameOf, record, type Author } from './finish';
 
 /** What {@link runKeys} needs of the world. */
-export interface KeysContext {
+export interface KeysContext extends Author {
   readonly places: (args: KeysArguments) => readonly RegistryStore[];
-  /** Milliseconds since 1970. */
-  readonly now: number;
-  /** Who the audit record names, unless `--by` does. */
-  readonly who: string;
   readonly print: (text: string) => void;
   /** For what is no result: progress and warnings. */
   readonly say: (line: string) => void;
@@ -106,12 +97,18 @@ function isAbout({ what, changes }: AuditRecord, { consumer }: KeysArguments): b
 async function sync(args: KeysArguments, context: KeysContext): Promise<void> {
   const stores = context.places(args);
   const source = await rightOne(stores, args);
-  const written: Placed[] = [source];
+  const purges = mergePurges(await purgesOf(stores));
+  const written: Placed[] = [];
   const failed: { name: string; reason: string }[] = [];
-  for (const store of stores.filter((each) => each !== source.store)) {
+  // The right one first, which may lack a purge itself.
+  for (const store of [source.store, ...stores.filter((each) => each !== source.store)]) {
     try {
       const stored = await store.update(
-        (document) => ({ document: source.document, record: record(args, context, document, source.document) }),
+        (before) => {
+          const right = store === source.store ? before : source.document;
+          const after = withPurges(right, mergePurges([purges, before.purges]));
+          return { document: after, record: record(args, context, what(args), { before, after }) };
+        },
         { overBroken: args.from !== undefined },
       );
       written.push({ store, ...stored });
@@ -119,10 +116,20 @@ async function sync(args: KeysArguments, context: KeysContext): Promise<void> {
       failed.push({ name: store.name, reason: error instanceof Error ? error.message : String(error) });
     }
   }
-  await finish(args, context, { written, failed });
+  await finish(args, context.say, { written, failed });
   context.print(
     args.json ? json({ places: named(written) }) : 'All places have the same registry, and it is in use.\n',
   );
+}
+
+/** The purges of all places that can be read. */
+async function purgesOf(stores: readonly RegistryStore[]): Promise<(Purges | undefined)[]> {
+  const read = await Promise.allSettled(stores.map((store) => store.read()));
+  return read.map((each) => (each.status === 'fulfilled' ? each.value.document.purges : undefined));
+}
+
+function withPurges({ version, consumers }: RegistryDocument, purges: Purges | undefined): RegistryDocument {
+  return { version, consumers, ...(purges === undefined ? {} : { purges }) };
 }
 
 /** The place that the others are made the same as: the one that is named, or any where none differs. */
@@ -149,7 +156,7 @@ async function change(args: KeysArguments, context: KeysContext): Promise<void> 
     context.places(args),
     (document) => {
       const outcome = apply(document);
-      const made = record(args, context, document, outcome.document);
+      const made = record(args, context, what(args), { before: document, after: outcome.document });
       done.outcome = outcome;
       done.changed ||= made.changes.length > 0;
       return { document: outcome.document, record: made };
@@ -164,27 +171,7 @@ async function change(args: KeysArguments, context: KeysContext): Promise<void> 
         ? tell(args, context, done.outcome, secret)
         : `Nothing is changed: consumer "${args.consumer}" is so already.\n`,
   );
-  await finish(args, context, updated);
-}
-
-/** Waits until the gateways have what is written, and tells of all places that do not. */
-async function finish(args: KeysArguments, { say }: KeysContext, { written, failed }: Updated): Promise<void> {
-  const undeployed = await rollOutEverywhere(written);
-  if (args.env !== undefined && failed.length + undeployed.length === 0) {
-    for (const { store, version } of written) say(`${store.name}: version ${version ?? 0} is deployed`);
-  }
-  const where = `--env ${args.env ?? ''}`;
-  const problems = [
-    ...failed.map(({ name, reason }) => `not written in ${name}: ${reason}`),
-    ...undeployed.map(({ name, reason }) => `not deployed in ${name}: ${reason}`),
-  ];
-  if (problems.length > 0) {
-    const source = written[0]?.store.name ?? '';
-    throw new RegistryError(
-      `${problems.join('\n  ')}\n  written in ${named(written).map(nameOf).join(', ')}: ` +
-        `\`npm run keys -- sync ${where} --from ${source}\` finishes it`,
-    );
-  }
+  await finish(args, context.say, updated);
 }
 
 /** The command as a function of a registry, with all that it is given fixed: it may be applied more than once. */
@@ -200,9 +187,10 @@ function command(
     return { apply: (document) => setPolicies(document, { id, policies }) };
   }
   if (args.command === 'revoke') {
+    const word = createWord(now);
     return {
       apply: (document) =>
-        keyId === undefined ? revokeConsumer(document, { id }) : revokeKey(document, { id, keyId }),
+        keyId === undefined ? revokeConsumer(document, { id, word }) : revokeKey(document, { id, keyId }),
     };
   }
   const end = args.notAfter === undefined ? undefined : parseEnd(args.notAfter, '--not-after', now);
@@ -225,18 +213,9 @@ function command(
   }
 }
 
-function record(
-  args: KeysArguments,
-  context: KeysContext,
-  before: RegistryDocument,
-  after: RegistryDocument,
-): AuditRecord {
-  return {
-    when: timestamp(context.now),
-    who: (args.by ?? context.who).slice(0, 128),
-    what: [args.command, args.consumer === '' ? (args.from ?? '') : args.consumer].filter(Boolean).join(' '),
-    changes: diff(before, after),
-  };
+/** A command's name, and whom or what it is about, as the audit record has them. */
+function what({ command: name, consumer, from = '' }: KeysArguments): string {
+  return [name, consumer === '' ? from : consumer].filter(Boolean).join(' ');
 }
 
 /** What came of a change, for people. */
@@ -261,7 +240,7 @@ function tell(
   }
   if (name === 'revoke') {
     return keyId === undefined
-      ? `Consumer "${id}" is revoked: all its keys and policies are gone.\n`
+      ? `Consumer "${id}" is revoked: all its keys, policies and stored answers are gone.\n`
       : `Key "${keyId}" of consumer "${id}" is revoked.\n`;
   }
   return `Consumer "${id}" is changed.\n`;
@@ -293,16 +272,4 @@ function shown({ keys, ...consumer }: RegisteredConsumer, now: number): unknown 
     ...consumer,
     keys: keys.map((key) => ({ id: key.id, notAfter: key.notAfter ?? null, state: keyState(key, now) })),
   };
-}
-
-function named(placed: readonly Placed[]): readonly { readonly name: string; readonly version?: number }[] {
-  return placed.map(({ store, version }) => ({ name: store.name, ...(version === undefined ? {} : { version }) }));
-}
-
-function nameOf({ name }: { readonly name: string }): string {
-  return name;
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
