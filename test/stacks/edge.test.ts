@@ -162,8 +162,11 @@ describe('the function', () => {
     require: (name: string) => (name === 'crypto' ? { createHash } : undefined),
   }) as (event: object) => ViewerRequest | ViewerResponse;
 
-  const run = (uri: string, method = 'GET', headers: Headers = {}): ViewerRequest | ViewerResponse =>
-    handler({ context: { requestId: 'abc' }, request: { method, uri, querystring: {}, headers, cookies: {} } });
+  const run = (uri: string, method = 'GET', headers: Headers = {}, requestId = 'abc'): ViewerRequest | ViewerResponse =>
+    handler({
+      context: { requestId },
+      request: { method, uri, querystring: {}, headers: { ...headers }, cookies: {} },
+    });
   const key = (headers: Headers): string | undefined =>
     run('/v1/models', 'GET', headers).headers['x-causeway-edge-key']?.value;
 
@@ -210,16 +213,30 @@ describe('the function', () => {
     const plain = key({ 'anthropic-version': { value: '2023-06-01' } });
     expect(plain).toMatch(/^[0-9a-f]{64}$/);
     expect(key({ 'anthropic-version': { value: '2023-06-01' }, 'user-agent': { value: 'x' } })).toBe(plain);
+    expect(key({ 'anthropic-version': { value: '2023-06-01' }, 'x-stainless-lang': { value: 'js' } })).toBe(plain);
     const others: Headers[] = [
       { 'anthropic-version': { value: '2026-10-21' } },
       { 'anthropic-version': { value: '2023-06-01' }, 'anthropic-workspace-id': { value: 'w' } },
-      { 'anthropic-version': { value: '2023-06-01' }, 'x-causeway-cache': { value: 'bypass' } },
+      { 'anthropic-version': { value: '2023-06-01' }, accept: { value: 'application/json' } },
+      { 'anthropic-version': { value: '2023-06-01' }, 'content-encoding': { value: 'gzip' } },
       { 'anthropic-beta': { value: 'a', multiValue: [{ value: 'a' }, { value: 'b' }] } },
       { 'anthropic-beta': { value: 'a', multiValue: [{ value: 'a,b' }] } },
     ];
     const keys = others.map(key);
     expect(new Set([plain, ...keys]).size).toBe(others.length + 1);
   });
+
+  test.each(['x-causeway-cache', 'x-http-method-override', 'x-original-url'])(
+    'gives each request with %s a key of its own: the gateway answers it',
+    (name) => {
+      const headers: Headers = { [name]: { value: 'no-store' } };
+      const keys = ['1', '2', '3'].map(
+        (id) => run('/v1/models', 'GET', headers, id).headers['x-causeway-edge-key']?.value,
+      );
+      expect(new Set([...keys, key({})]).size).toBe(4);
+      expect(run('/v1/models', 'GET', headers).headers).toMatchObject(headers);
+    },
+  );
 
   test('does not let a client choose the key', () => {
     expect(key({ 'x-causeway-edge-key': { value: 'chosen' } })).toBe(key({}));
