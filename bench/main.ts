@@ -7,9 +7,10 @@ import { parseArgs } from 'node:util';
 import { benchPackages, ensureDebianPackages, gatewayPackages } from '../local/debian-packages';
 import { runMain } from '../local/user-error';
 import { usedBy } from './processes';
-import { openStreams, percentile, type StreamLoad } from './streams';
-import { startTargets, type Bench, type Target } from './targets';
-import { load, type Load } from './wrk';
+import { align, loadRounds, loadTable, median } from './rounds';
+import { sharedRounds, sharedTables } from './shared';
+import { openStreams, type StreamLoad } from './streams';
+import { startTargets, type Bench } from './targets';
 
 const HELP = `Measures Causeway beside a plain nginx proxy and the upstream itself, in one run.
 
@@ -18,22 +19,12 @@ const HELP = `Measures Causeway beside a plain nginx proxy and the upstream itse
 Prints a table and writes bench/results/<date>.json. Ratios are what counts: absolute figures drift with the machine.
 `;
 
-/** One round's figures of one target. */
-interface Round extends Load {
-  readonly cpuMicrosPerRequest: number;
-  readonly rssBytes: number;
-}
-
 /** One target's figures of streams. */
 interface Streams extends StreamLoad {
   readonly streams: number;
   /** Resident memory that a stream adds, in bytes. */
   readonly bytesPerStream: number;
 }
-
-type Rounds = Record<Target['name'], Record<number, Round[]>>;
-
-const median = (values: readonly number[]): number => percentile(values, 0.5);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -52,49 +43,25 @@ async function main(): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
   const bench = await startTargets(dir);
   try {
-    const rounds = await loadRounds(bench, Number(values.rounds), Number(values.seconds), [32, 1]);
+    const rounds = await loadRounds(bench.targets, bench.key, Number(values.rounds), Number(values.seconds), [32, 1]);
     const streams = await streamRounds(
       bench,
       values.streams.split(',').map(Number),
       Math.min(Number(values.rounds), 3),
     );
-    const report = { date: new Date().toISOString(), commit: commit(), machine: machine(), rounds, streams };
+    const shared = await sharedRounds(dir, bench, Number(values.rounds), Number(values.seconds));
+    const report = { date: new Date().toISOString(), commit: commit(), machine: machine(), rounds, streams, shared };
     mkdirSync(join('bench', 'results'), { recursive: true });
     const file = join('bench', 'results', `${report.date.slice(0, 10)}.json`);
     writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-    process.stdout.write(`${loadTable(rounds)}\n${streamTable(streams)}\n${file}\n`);
+    process.stdout.write(
+      `${loadTable(rounds, 'plain nginx')}\n${streamTable(streams)}\n${sharedTables(shared)}\n${file}\n`,
+    );
   } finally {
     await bench.stop();
     rmSync(dir, { recursive: true, force: true });
   }
   return 0;
-}
-
-/** Rounds are interleaved, so that a machine that slows down slows all targets alike. */
-async function loadRounds(
-  bench: Bench,
-  count: number,
-  seconds: number,
-  connections: readonly number[],
-): Promise<Rounds> {
-  const rounds: Rounds = { direct: {}, 'plain nginx': {}, causeway: {} };
-  for (let round = 0; round < count; round += 1) {
-    for (const number of connections) {
-      for (const target of bench.targets) {
-        const before = usedBy(target.pid);
-        const result = await load(target.url, bench.key, number, seconds);
-        const after = usedBy(target.pid);
-        (rounds[target.name][number] ??= []).push({
-          ...result,
-          cpuMicrosPerRequest: ((after.cpuSeconds - before.cpuSeconds) / result.requests) * 1e6,
-          rssBytes: after.rssBytes,
-        });
-        process.stderr.write('.');
-      }
-    }
-  }
-  process.stderr.write('\n');
-  return rounds;
 }
 
 async function streamRounds(
@@ -126,34 +93,6 @@ async function streamRounds(
   }
   process.stderr.write('\n');
   return results;
-}
-
-function loadTable(rounds: Rounds): string {
-  const rows = [
-    ['connections', 'target', 'requests/s', 'to plain', 'p50 ms', 'p99 ms', 'CPU us/request', 'RSS MB', 'errors'],
-  ];
-  for (const number of Object.keys(rounds.causeway)
-    .map(Number)
-    .sort((a, b) => b - a)) {
-    const plain = median((rounds['plain nginx'][number] ?? []).map((round) => round.requestsPerSecond));
-    for (const [name, byConnections] of Object.entries(rounds)) {
-      const all = byConnections[number] ?? [];
-      const of = (pick: (round: Round) => number): number => median(all.map(pick));
-      const rate = of((round) => round.requestsPerSecond);
-      rows.push([
-        String(number),
-        name,
-        rate.toFixed(0),
-        `${((rate / plain) * 100).toFixed(0)} %`,
-        of((round) => round.p50Ms).toFixed(3),
-        of((round) => round.p99Ms).toFixed(2),
-        of((round) => round.cpuMicrosPerRequest).toFixed(1),
-        (of((round) => round.rssBytes) / 1e6).toFixed(0),
-        String(all.reduce((sum, round) => sum + round.errors, 0)),
-      ]);
-    }
-  }
-  return align(rows);
 }
 
 function streamTable(results: Record<string, Streams[]>): string {
@@ -190,11 +129,6 @@ function streamTable(results: Record<string, Streams[]>): string {
     }
   }
   return align(rows);
-}
-
-function align(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return `${rows.map((row) => row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')).join('\n')}\n`;
 }
 
 function commit(): string {

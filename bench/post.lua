@@ -1,7 +1,12 @@
--- wrk's side of the benchmark: 1 KB POSTs to /v1/messages, and a line of JSON at the end.
-wrk.method = 'POST'
-wrk.path = '/v1/messages'
-wrk.body = '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"' .. ('x'):rep(920) .. '"}]}'
+-- wrk's side of the benchmark: one request again and again, and a line of JSON at the end.
+wrk.method = os.getenv('BENCH_METHOD')
+wrk.path = os.getenv('BENCH_PATH')
+if wrk.method == 'POST' then
+  wrk.body = '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"' .. ('x'):rep(920) .. '"}]}'
+end
+if os.getenv('BENCH_CACHE') ~= '' then
+  wrk.headers['x-causeway-cache'] = os.getenv('BENCH_CACHE')
+end
 wrk.headers['x-api-key'] = os.getenv('BENCH_KEY')
 wrk.headers['anthropic-version'] = '2023-06-01'
 wrk.headers['content-type'] = 'application/json'

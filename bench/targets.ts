@@ -6,21 +6,16 @@ import { createAuthority, issueLeaf } from '../local/pki';
 import { freePort } from '../local/ports';
 import { UserError } from '../local/user-error';
 import { startCauseway, UPSTREAM_HOST } from './causeway';
-import { plainConf, upstreamConf, type ServerFiles } from './upstream-conf';
-
-/** One thing that is measured. */
-export interface Target {
-  readonly name: 'direct' | 'plain nginx' | 'causeway';
-  readonly url: string;
-  /** Pid of its nginx master. */
-  readonly pid: number;
-}
+import type { Target } from './rounds';
+import { ANSWER, plainConf, upstreamConf, type ServerFiles } from './upstream-conf';
 
 /** Everything that a benchmark measures, running. */
 export interface Bench {
   readonly targets: readonly [Target, Target, Target];
   readonly key: string;
   readonly ca: string;
+  /** For further gateways in front of the same upstream. */
+  readonly upstream: { readonly upstreamPort: number; readonly caFile: string; readonly tls: ServerFiles };
   stop(): Promise<void>;
 }
 
@@ -46,6 +41,8 @@ export async function startTargets(dir: string): Promise<Bench> {
     return child;
   };
   const upstream = await start('upstream', (runtime) => upstreamConf(upstreamPort, tls, runtime));
+  mkdirSync(join(dir, 'plain'), { recursive: true });
+  write(join(dir, 'plain'), 'static.json', ANSWER);
   const plain = await start('plain', (runtime) =>
     plainConf(plainPort, upstreamPort, UPSTREAM_HOST, caFile, tls, runtime),
   );
@@ -58,6 +55,7 @@ export async function startTargets(dir: string): Promise<Bench> {
     ],
     key: keys[0] ?? '',
     ca: ca.root,
+    upstream: { upstreamPort, caFile, tls },
     stop: async () => {
       await causeway.stop(2000);
       for (const child of children) await child.stop();

@@ -48,7 +48,7 @@ function main(runtime: string, workers: number, http: readonly string[], modules
 /**
  * The upstream of a benchmark: an nginx that answers from memory, and so is no bottleneck. `/v1/messages` gives JSON;
  * with the header `x-bench-stream: <chunks>,<seconds between>` it gives a stream whose events hold the monotonic time at
- * which each was written, in nanoseconds.
+ * which each was written, in nanoseconds; with `x-bench-delay: <seconds>` the answer takes that long.
  */
 export function upstreamConf(port: number, tls: ServerFiles, runtime: string): string {
   const stream = `
@@ -79,17 +79,27 @@ export function upstreamConf(port: number, tls: ServerFiles, runtime: string): s
         directive('client_max_body_size', '64m'),
         block('location = /v1/messages', [
           block('if ($http_x_bench_stream)', [directive('rewrite', '^', '/stream', 'last')]),
+          block('if ($http_x_bench_delay)', [directive('rewrite', '^', '/slow', 'last')]),
           directive('default_type', 'application/json'),
           `return 200 '${ANSWER}';`,
         ]),
+        block('location = /v1/models', [directive('default_type', 'application/json'), `return 200 '${ANSWER}';`]),
         block('location = /stream', [directive('internal'), block('content_by_lua_block', [stream])]),
+        block('location = /slow', [
+          directive('internal'),
+          directive('default_type', 'application/json'),
+          block('content_by_lua_block', [`ngx.sleep(tonumber(ngx.var.http_x_bench_delay)) ngx.print('${ANSWER}')`]),
+        ]),
       ]),
     ],
     'load_module /usr/lib/nginx/modules/ndk_http_module.so;\nload_module /usr/lib/nginx/modules/ngx_http_lua_module.so;',
   );
 }
 
-/** What Causeway is measured against: a reverse proxy that anybody would write, with keep-alive and an access log. */
+/**
+ * What Causeway is measured against: a reverse proxy that anybody would write, with keep-alive and an access log; and a
+ * server of `/static.json`, a file that holds {@link ANSWER}.
+ */
 export function plainConf(
   port: number,
   upstreamPort: number,
@@ -110,6 +120,7 @@ export function plainConf(
       directive('ssl_certificate', tls.chainFile),
       directive('ssl_certificate_key', tls.keyFile),
       directive('client_max_body_size', '64m'),
+      block('location = /static.json', [directive('root', runtime)]),
       block('location /', [
         directive('proxy_pass', 'https://upstream'),
         directive('proxy_http_version', '1.1'),

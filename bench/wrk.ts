@@ -16,10 +16,34 @@ export interface Load {
   readonly errors: number;
 }
 
-/** Sends 1 KB POSTs for some seconds over some connections. */
-export async function load(baseUrl: string, key: string, connections: number, seconds: number): Promise<Load> {
+/** A request that is sent again and again. */
+export interface Shot {
+  /** @default 'POST', with 1 KB of body */
+  readonly method?: 'GET' | 'POST';
+  /** @default '/v1/messages' */
+  readonly path?: string;
+  /** Value of the header `x-causeway-cache`. @default - none */
+  readonly cache?: string;
+}
+
+/** Sends the same request for some seconds over some connections. */
+export async function load(
+  baseUrl: string,
+  key: string,
+  connections: number,
+  seconds: number,
+  shot: Shot = {},
+): Promise<Load> {
   const args = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', join(__dirname, 'post.lua'), baseUrl];
-  const { stdout } = await run('wrk', args, { env: { ...process.env, BENCH_KEY: key } });
+  const { stdout } = await run('wrk', args, {
+    env: {
+      ...process.env,
+      BENCH_KEY: key,
+      BENCH_METHOD: shot.method ?? 'POST',
+      BENCH_PATH: shot.path ?? '/v1/messages',
+      BENCH_CACHE: shot.cache ?? '',
+    },
+  });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   if (line === undefined) throw new UserError(`wrk printed no result:\n${stdout}`);
   return JSON.parse(line) as Load;
