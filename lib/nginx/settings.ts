@@ -7,7 +7,7 @@ import { upstreamsFor } from './upstream-names';
  * unless the name says otherwise.
  */
 export function settings(environment: Environment, placement: Placement): string {
-  const { auth, consumers, limits, observability, upstreams, valkey } = environment;
+  const { auth, cache, consumers, limits, observability, upstreams, valkey } = environment;
   return `${JSON.stringify(
     {
       environment: environment.name,
@@ -36,6 +36,20 @@ export function settings(environment: Environment, placement: Placement): string
       route_upstreams: Object.fromEntries(
         ROUTE_CLASSES.map((routeClass) => [routeClass, upstreamsFor(environment, routeClass).map(({ id }) => id)]),
       ),
+      cache: {
+        enabled: cache.enabled,
+        count_tokens: cache.countTokens,
+        ttl: {
+          client_seconds: cache.ttl.clientSeconds,
+          edge_seconds: cache.ttl.edgeSeconds,
+          proxy_seconds: cache.ttl.proxySeconds,
+          shared_seconds: cache.ttl.sharedSeconds,
+          outage_seconds: cache.ttl.outageSeconds,
+        },
+        node_bytes: cache.nodeBytes,
+        max_item_bytes: cache.maxItemBytes,
+        max_consumer_share: cache.maxConsumerShare,
+      },
       valkey: placement.valkey === undefined ? null : { timeout_ms: valkey.timeoutMs, tls: placement.valkey.tls },
       certificate:
         placement.certificate === undefined

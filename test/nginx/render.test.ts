@@ -53,6 +53,9 @@ const variants: Readonly<Record<string, EnvironmentInput>> = {
   'trusted hops of both families': { clientAddress: { trustedHops: ['10.0.0.0/8', '2001:db8::/32', '192.0.2.7/32'] } },
   'exempt addresses': { limits: { perAddress: { rate: 0.1, burst: 0, exempt: ['10.0.0.0/8', '2001:db8::/32'] } } },
   'TLS 1.3 only': { tls: { protocols: ['TLSv1.3'] } },
+  'no cache': { cache: { enabled: false } },
+  'the smallest cache': { cache: { nodeBytes: 1024 * 1024, maxItemBytes: 1024 } },
+  'the largest cache': { cache: { nodeBytes: 4096 * 1024 * 1024 } },
   'many connections': { limits: { workerConnections: 262_144 } },
 };
 

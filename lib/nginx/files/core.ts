@@ -121,7 +121,7 @@ export function addressLimitConf({ limits }: Environment): string {
 }
 
 /** The data plane: where its code is, its shared memory, its phases that belong to no location. */
-export function luaConf(_environment: Environment, placement: Placement): string {
+export function luaConf({ cache }: Environment, placement: Placement): string {
   return file(
     directive('lua_package_path', `${placement.luaDirectory}/?.lua;;`),
     comment('State that workers share and a reload keeps: addresses, the certificate, gauges, who works.'),
@@ -134,6 +134,7 @@ export function luaConf(_environment: Environment, placement: Placement): string
     directive('lua_shared_dict', 'causeway_inflight', '8m'),
     comment('Credentials that the upstream accepted lately, in passthrough.'),
     directive('lua_shared_dict', 'causeway_proven', '4m'),
+    ...cacheMemory(cache),
     directive('lua_code_cache', 'on'),
     comment('Timers: DNS, registry, credentials, certificate and gauges, of each worker.'),
     directive('lua_max_running_timers', 256),
@@ -145,6 +146,18 @@ export function luaConf(_environment: Environment, placement: Placement): string
     block('init_worker_by_lua_block', ["require('causeway.phase.init_worker').run()"]),
     block('log_by_lua_block', ["require('causeway.phase.log').run()"]),
   );
+}
+
+/** The node's own cache tier, and beside it who holds how much of it (core/cache_share.lua: 256 bytes for each 2048). */
+function cacheMemory({ enabled, nodeBytes }: Environment['cache']): string[] {
+  if (!enabled) return [];
+  const kib = Math.floor(nodeBytes / 1024);
+  return [
+    comment('Stored answers, the index of their accounts, and what each consumer holds.'),
+    directive('lua_shared_dict', 'causeway_cache', `${kib}k`),
+    directive('lua_shared_dict', 'causeway_cache_index', `${Math.ceil(kib / 8) + 1024}k`),
+    directive('lua_shared_dict', 'causeway_cache_shares', '1m'),
+  ];
 }
 
 function valkeyTls({ valkey, systemCaFile }: Placement): string[] {

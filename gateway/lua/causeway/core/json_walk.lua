@@ -75,6 +75,9 @@ function _M.cursor(body, yield, every)
     -- Without a yield the mark lies behind the end and is never reached.
     mark = yield and every or #body + 1,
     key_from = 0, key_to = 0, escaped = false,
+    -- function(cursor, i), called after each key with the offset of its value: a word that it returns ends the walk as
+    -- an error of that name. It leaves the fields of the key as they are.
+    watch = nil,
     err = nil, detail = nil, position = nil,
   }
 end
@@ -152,6 +155,8 @@ local function skip_string(cursor, i)
     end
   end
 end
+
+_M.skip_string = skip_string
 
 local function skip_digits(p, i)
   local c = p[i]
@@ -234,7 +239,13 @@ local function skip_key(cursor, i)
   if p[i] ~= COLON then
     return fail(cursor, i, 'invalid', i >= cursor.length and 'unterminated' or 'colon')
   end
-  return skip_space(p, i + 1)
+  i = skip_space(p, i + 1)
+  local watch = cursor.watch
+  local word = watch and watch(cursor, i)
+  if word then
+    return fail(cursor, i, word, 'watched')
+  end
+  return i
 end
 
 _M.skip_key = skip_key

@@ -1,5 +1,6 @@
 --- Starts what each worker keeps up to date by timer.
 
+local cache = require('causeway.io.cache')
 local certificate = require('causeway.io.certificate')
 local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
@@ -23,6 +24,7 @@ function M.run()
   dns.start(settings.upstreams)
   valkey.start()
   documents.start()
+  cache.start()
   certificate.start()
   inflight.start()
   gauges.start()
