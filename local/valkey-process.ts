@@ -12,7 +12,9 @@ import { UserError } from './user-error';
 export interface ValkeyOptions {
   /** Its working directory, for its settings and its log `valkey.log`; made as needed. */
   readonly dir: string;
-  /** A port on 127.0.0.1. @default a free one */
+  /** An address of this machine. @default '127.0.0.1' */
+  readonly host?: string;
+  /** Its port there. @default a free one */
   readonly port?: number;
   /** The path of a Unix socket to listen on instead of a port. */
   readonly unixSocket?: string;
@@ -24,6 +26,8 @@ export interface ValkeyOptions {
   readonly password?: string;
   /** Files for TLS on the port; clients need no certificate. @default no TLS */
   readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+  /** Further settings, each as in its configuration file: a name and its values. @default none */
+  readonly settings?: readonly (readonly [string, ...string[]])[];
   /** How long it may take to answer. Milliseconds. @default 10000 */
   readonly startTimeoutMs?: number;
   /** @default the PATH of this process */
@@ -96,7 +100,7 @@ async function tryStart(
   const configFile = join(dir, 'valkey.conf');
   const address =
     options.unixSocket === undefined
-      ? { host: '127.0.0.1', port: options.port ?? (await freePort()) }
+      ? { host: options.host ?? '127.0.0.1', port: options.port ?? (await freePort(options.host)) }
       : { unixSocket: resolve(options.unixSocket) };
   // A file, as a password on a command line can be read by every user of the machine.
   writeFileSync(configFile, settings(options, dir, address), { mode: 0o600 });
@@ -144,7 +148,7 @@ async function tryStart(
 function settings(options: ValkeyOptions, dir: string, address: ValkeyProcess['address']): string {
   const port = 'port' in address ? address.port : 0;
   const lines: (readonly string[])[] = [
-    ['bind', '127.0.0.1'],
+    ['bind', 'host' in address ? address.host : '127.0.0.1'],
     ['dir', dir],
     ['daemonize', 'no'],
     ['logfile', ''],
@@ -167,6 +171,7 @@ function settings(options: ValkeyOptions, dir: string, address: ValkeyProcess['a
       ['tls-auth-clients', 'no'],
     );
   }
+  lines.push(...(options.settings ?? []));
   const quote = (text: string): string => `"${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`;
   return lines.map(([name = '', ...values]) => `${name} ${values.map(quote).join(' ')}\n`).join('');
 }

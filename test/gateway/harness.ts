@@ -146,6 +146,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
           auth: { pollSeconds: 1 },
           tls: { caFile: files.ca, reloadSeconds: 1 },
           observability: { gaugeSeconds: 1 },
+          // A busy machine must not make a Valkey that is well look like one that hangs.
+          valkey: { timeoutMs: 1000 },
         },
         environments: { test: config },
       },

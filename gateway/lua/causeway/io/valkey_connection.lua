@@ -124,8 +124,10 @@ local function handshake(socket, deadline)
       return nil, late
     end
     local secured, tls_error = socket:sslhandshake(false, target.host, true)
-    if not secured then
-      return nil, 'TLS: ' .. tostring(tls_error)
+    -- A certificate that is refused closes the connection, but the module says that all is well where the handshake
+    -- was over at once (ngx_http_lua_ffi_socket_tcp_sslhandshake). Asked for a session to keep, it would even raise.
+    if not secured or not socket:getreusedtimes() then
+      return nil, 'TLS: ' .. (tls_error or 'the certificate is refused')
     end
   end
   if target.auth then
