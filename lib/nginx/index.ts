@@ -21,7 +21,7 @@ export function renderGateway(environment: Environment, placement: Placement): R
     'http/client-address.conf': clientAddressConf(environment, placement),
     'http/address-limit.conf': addressLimitConf(environment),
     'http/lua.conf': luaConf(environment, placement),
-    'http/log.conf': logConf(placement),
+    'http/log.conf': logConf(),
     'http/upstreams.conf': upstreamsConf(environment),
     ...Object.fromEntries(
       environment.upstreams.map((upstream) => [

@@ -44,7 +44,7 @@ export interface Placement {
   readonly workers?: number | 'auto';
   /** User that workers run as, where the master is root. @default - the user that starts nginx */
   readonly user?: string;
-  /** How long a line may wait in nginx's log buffer, in ms. @default 1000 */
+  /** How long the line of a request may wait for others to be written with, in ms. @default 1000 */
   readonly logFlushMs?: number;
   /** Name of the region in headers and metrics, such as `eu-central-1`. */
   readonly region: string;

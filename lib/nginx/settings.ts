@@ -24,6 +24,7 @@ export function settings(environment: Environment, placement: Placement): string
       allow_admin_api: limits.allowAdminApi,
       resolvers: placement.resolvers ?? [],
       namespace: observability.namespace,
+      log_flush_ms: placement.logFlushMs ?? 1000,
       gauge_seconds: observability.gaugeSeconds,
       upstreams: upstreams.map((upstream) => ({
         id: upstream.id,

@@ -185,13 +185,12 @@ const FACTS = [
   'upstream_response_time',
 ];
 
-/** One line a request, built in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
-export function logConf(placement: Placement): string {
+/** One line a request, built and written in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
+export function logConf(): string {
   return file(
     comment('What Lua asks of nginx for the line, at once: each question costs it a fifth of a microsecond.'),
     block('map $request_method $causeway_facts', [directive('default', FACTS.map((name) => `$${name}|`).join(''))]),
-    directive('log_format', 'causeway', 'escape=none', '$causeway_line'),
-    comment('4 KB is what a pipe takes in one piece (PIPE_BUF): larger buffers would interleave the workers.'),
-    `access_log /dev/stdout causeway buffer=4k flush=${placement.logFlushMs ?? 1000}ms if=$causeway_line;`,
+    directive('access_log', 'off'),
+    block('exit_worker_by_lua_block', ["require('causeway.phase.exit_worker').run()"]),
   );
 }

@@ -5,11 +5,10 @@ local certificate = require('causeway.io.certificate')
 local context = require('causeway.phase.context')
 local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
-local emf = require('causeway.core.emf')
 local ffi = require('ffi')
 local health = require('causeway.phase.health')
+local lines = require('causeway.io.lines')
 local log = require('causeway.io.log')
-local metrics_catalogue = require('causeway.core.metrics')
 local settings = require('causeway.settings')
 local valkey = require('causeway.io.valkey')
 
@@ -53,12 +52,9 @@ local function active_connections()
   return ok and tonumber(counter[0]) or nil
 end
 
--- One write a line, and no line above 4 KB: that is what a pipe takes in one piece.
 local function emit(metrics, properties)
   properties.Environment, properties.Region = settings.environment, settings.region
-  local line = emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
-  io.stdout:write(line, '\n')
-  io.stdout:flush()
+  lines.now(metrics, properties)
 end
 
 local function publish()
@@ -135,7 +131,6 @@ end
 
 --- Starts the lines of this worker.
 function M.start()
-  emf.NAMESPACE = settings.namespace
   publish()
   assert(ngx.timer.every(settings.gauge_seconds, on_timer))
 end

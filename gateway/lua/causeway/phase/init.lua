@@ -17,6 +17,7 @@ function M.run(settings_path)
     'balancer',
     'body_filter',
     'certificate',
+    'exit_worker',
     'header_filter',
     'health',
     'init_worker',

@@ -7,6 +7,7 @@ local documents = require('causeway.io.documents')
 local drain = require('causeway.io.drain')
 local gauges = require('causeway.io.gauges')
 local inflight = require('causeway.io.inflight')
+local lines = require('causeway.io.lines')
 local settings = require('causeway.settings')
 local valkey = require('causeway.io.valkey')
 
@@ -27,6 +28,7 @@ function M.run()
   cache.start()
   certificate.start()
   inflight.start()
+  lines.start()
   gauges.start()
 end
 

@@ -4,9 +4,8 @@
 local clear = require('table.clear')
 local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
-local emf = require('causeway.core.emf')
 local inflight = require('causeway.io.inflight')
-local metrics_catalogue = require('causeway.core.metrics')
+local lines = require('causeway.io.lines')
 local scan = require('causeway.core.scan')
 local settings = require('causeway.settings')
 
@@ -127,9 +126,8 @@ local function usage_of(request, aborted)
   return reader:finish(aborted or not request.whole)
 end
 
--- Used by one request at a time, for this phase does not yield: tables for each would be the most of its garbage.
-local metrics, properties = {}, {}
-local DIRECTIVES = { { metrics = metrics } }
+-- Of the record that is being filled: one request at a time, for this phase does not yield.
+local metrics, properties
 
 local function add_usage(usage)
   metrics.InputTokens = usage.input
@@ -196,6 +194,8 @@ local function build(request, var)
   end
   read_facts(var.causeway_facts)
   local aborted = left_midway(request, status)
+  local record = lines.record()
+  metrics, properties = record.metrics, record.properties
   clear(metrics)
   clear(properties)
   properties.Environment = settings.environment
@@ -270,7 +270,7 @@ function M.run()
   give_back(request)
   context.finish(request)
   build(request, var)
-  var.causeway_line = emf.line(metrics_catalogue, ngx.now() * 1000, DIRECTIVES, properties)
+  lines.add()
 end
 
 return M
