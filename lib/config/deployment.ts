@@ -1,4 +1,10 @@
-import { capacityHolds, fargateSizesExist, instancesAreX86, schedulesFit } from './deployment/capacity';
+import {
+  cacheFitsMemory,
+  capacityHolds,
+  fargateSizesExist,
+  instancesAreX86,
+  schedulesFit,
+} from './deployment/capacity';
 import { countriesAreSupported, domainIsInZone, edgeIsReachable, regionsAreGiven } from './deployment/names';
 import { addressesFit, networkFits, trustedHopsAreNarrow } from './deployment/network';
 import { firewallFits, passthroughHasOneCredential } from './deployment/traffic';
@@ -17,6 +23,7 @@ export const DEPLOYMENT_RULES: readonly Rule[] = [
   schedulesFit,
   fargateSizesExist,
   instancesAreX86,
+  cacheFitsMemory,
   firewallFits,
   passthroughHasOneCredential,
 ];

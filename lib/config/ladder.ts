@@ -139,6 +139,25 @@ const ttlsNest: Rule = ({ cache, auth, edge }) => {
   return problems;
 };
 
+/** Of the node's memory, what copies may take, and what a copy takes beside its bytes (core/cache_share, cache_pieces). */
+const USABLE_SHARE = 0.95;
+const COPY_OVERHEAD = 1.03;
+const COPY_PAGES_BYTES = 8192;
+
+/** An answer that may be stored fits into its consumer's share of the memory, or none of that size ever would be. */
+const copiesFit: Rule = ({ cache }) => {
+  const share = cache.nodeBytes * USABLE_SHARE * cache.maxConsumerShare;
+  const largest = Math.max(0, Math.floor((share - COPY_PAGES_BYTES) / COPY_OVERHEAD));
+  return !cache.enabled || cache.maxItemBytes <= largest
+    ? []
+    : [
+        problem(
+          'cache.maxItemBytes',
+          `is ${cache.maxItemBytes}; must be at most ${largest}, what fits into the share of a consumer: cache.nodeBytes (${cache.nodeBytes}) times cache.maxConsumerShare (${cache.maxConsumerShare})`,
+        ),
+      ];
+};
+
 /** Limits add up: what is promised to consumers fits into the organisation's quota and over the regions. */
 const limitsAddUp: Rule = ({ consumers, quota, regions }) => {
   const problems: ConfigProblem[] = [];
@@ -210,6 +229,7 @@ export const LADDER: readonly Rule[] = [
   timeoutsNest,
   sizesNest,
   ttlsNest,
+  copiesFit,
   limitsAddUp,
   namesAreUnique,
   upstreamsCoverRoutes,

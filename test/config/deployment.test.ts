@@ -318,6 +318,11 @@ const REFUSED: [string, EnvironmentInput, string[]][] = [
     ],
   ],
   [
+    'a cache that leaves a task no memory',
+    { cache: { nodeBytes: 512 * 1024 * 1024 + 1 } },
+    ['cache.nodeBytes: is 536870913; must be at most 536870912, half of compute.memoryMiB (1024)'],
+  ],
+  [
     'an allowlist that nothing enforces',
     { routing: { allowCountries: ['DE'] }, firewall: { enabled: false } },
     ['routing.allowCountries: is given with firewall.enabled false; the firewall is what enforces it'],

@@ -55,6 +55,8 @@ test.each<[string, EnvironmentInput]>([
     },
   ],
   ['an edge TTL out of order where there is no edge', { cache: { ttl: { edgeSeconds: 3600 } } }],
+  ['the largest answer that a share holds', { cache: { nodeBytes: 8 * MIB, maxItemBytes: 1_926_313 } }],
+  ['answers of any size where none is stored', { cache: { enabled: false, nodeBytes: MIB } }],
   ['edge and polling that add up to the revocation', { edge, auth: { revocationSeconds: 62 } }],
   ['shares that add up, though binary fractions do not', shares({ 'eu-central-1': 0.1 + 0.2, 'us-east-1': 0.7 })],
   [
@@ -165,6 +167,20 @@ test.each<[string, EnvironmentInput, string[]]>([
     'a shared TTL beyond what an outage may serve',
     { cache: { ttl: { outageSeconds: 299 } } },
     ['cache.ttl.sharedSeconds: is 300; must be at most cache.ttl.outageSeconds (299)'],
+  ],
+  [
+    'answers larger than a share',
+    { cache: { nodeBytes: 8 * MIB, maxItemBytes: 1_926_314 } },
+    [
+      'cache.maxItemBytes: is 1926314; must be at most 1926313, what fits into the share of a consumer: cache.nodeBytes (8388608) times cache.maxConsumerShare (0.25)',
+    ],
+  ],
+  [
+    'a share of nothing',
+    { cache: { maxConsumerShare: 0.0001 } },
+    [
+      'cache.maxItemBytes: is 1048576; must be at most 0, what fits into the share of a consumer: cache.nodeBytes (67108864) times cache.maxConsumerShare (0.0001)',
+    ],
   ],
   [
     'polling as seldom as a revocation may take',

@@ -4,6 +4,7 @@ import type { Rule } from '../ladder';
 import type { Region } from '../schema';
 import { problem } from './problem';
 
+const MIB = 1024 * 1024;
 const GIB = 1024;
 const everyGib = (from: number, to: number, step = 1): readonly number[] =>
   Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, index) => (from + index * step) * GIB);
@@ -84,6 +85,19 @@ export const instancesAreX86: Rule = ({ compute }) =>
         ),
       ]
     : [];
+
+/** Stored answers leave half of a task's memory to connections and bodies. */
+export const cacheFitsMemory: Rule = ({ cache, compute }) => {
+  const half = (compute.memoryMiB / 2) * MIB;
+  return !cache.enabled || cache.nodeBytes <= half
+    ? []
+    : [
+        problem(
+          'cache.nodeBytes',
+          `is ${cache.nodeBytes}; must be at most ${half}, half of compute.memoryMiB (${compute.memoryMiB})`,
+        ),
+      ];
+};
 
 function zonesOf(region: Region, network: Environment['network']): number {
   return region.existingVpc?.availabilityZones.length ?? network.availabilityZones;

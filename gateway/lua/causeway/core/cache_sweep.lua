@@ -11,26 +11,21 @@ local MAX_SWEPT = 64
 local IDLE_SECONDS = 60
 
 --- The sweeper of a node.
--- @tparam table share of core/cache_share
+-- @tparam table ledger of core/cache_ledger
 -- @tparam function epoch consumer id -> its current epoch; nil where it is not known
-function M.new(share, epoch)
-  return setmetatable({ share = share, epoch = epoch, suspects = {} }, Sweep)
+function M.new(ledger, epoch)
+  return setmetatable({ ledger = ledger, epoch = epoch, suspects = {} }, Sweep)
 end
 
--- An account without any copy: its charge was left behind by a worker that died, if it was the same the last time. An
--- empty account is forgotten after a while, unless somebody comes.
+-- An account without any copy: its charge was left behind by a worker that died, if it was the same the last time.
 function Sweep:settle(consumer, suspects)
-  local share = self.share
-  local shares = share.shares
-  local held = shares:get(consumer) or 0
+  local ledger = self.ledger
+  local held = ledger:held(consumer)
   if held == 0 then
-    shares:expire(consumer, IDLE_SECONDS)
-    if (shares:get(consumer) or 0) ~= 0 then
-      shares:expire(consumer, 0)
-    end
-  elseif share:copies(consumer) == 0 then
+    ledger:forget(consumer, IDLE_SECONDS)
+  elseif ledger:copies(consumer) == 0 then
     if self.suspects[consumer] == held then
-      share:release(consumer, held)
+      ledger:release(consumer, held)
     else
       suspects[consumer] = held
     end
@@ -39,10 +34,10 @@ end
 
 --- Drops some of what is nothing worth any more.
 function Sweep:run()
-  local share, suspects = self.share, {}
-  for _, consumer in ipairs(share:consumers()) do
+  local ledger, suspects = self.ledger, {}
+  for _, consumer in ipairs(ledger:consumers()) do
     local epoch, left = self.epoch(consumer), MAX_SWEPT
-    while left > 0 and share:drop_leftover(consumer, epoch) do
+    while left > 0 and ledger:drop_leftover(consumer, epoch) do
       left = left - 1
     end
     self:settle(consumer, suspects)

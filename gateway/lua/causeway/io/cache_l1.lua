@@ -28,7 +28,7 @@ end
 -- @tparam table tier
 -- @tparam function epoch consumer id -> its current epoch, nil where it is not known
 function M.start(tier, epoch)
-  local sweep = cache_sweep.new(tier, epoch)
+  local sweep = cache_sweep.new(tier.ledger, epoch)
   assert(ngx.timer.every(SWEEP_SECONDS, function(premature)
     if not premature and log.is_speaker() then
       sweep:run()
