@@ -4,6 +4,7 @@
 -- than it is worth; what is no balanced object is reported, and the caller then looks closer. Never for a decision on
 -- what a client sent.
 -- How: strings are jumped over by memchr, so the text of an answer costs next to nothing.
+-- It also finds out what a request asks for (core/asked), where nothing but a count hangs on it.
 -- Units: positions are bytes from 1, both ends included.
 
 local ffi = require('ffi')
@@ -98,22 +99,13 @@ local function lengths(wanted)
   return known
 end
 
---- Where wanted members stand.
--- @param text    the document
--- @param wanted  a set of names: `{ usage = true }`. A name that is written with escapes is not found
--- @return `{ [name] = { from, to } }` of the values, the last one where a name is repeated; nil where the text is no
---   balanced object
-function _M.find(text, wanted)
-  local length, may_be = #text, lengths(wanted)
-  local bytes = cast(byte_pointer, text)
-  local at = skip_space(bytes, 0, length)
-  if at >= length or bytes[at] ~= OPEN_OBJECT then
-    return nil
-  end
-  at = skip_space(bytes, at + 1, length)
-  local found = {}
+-- Walks the members of an object from `at`, which is a name's quote or the closing brace. Returns the index after the
+-- object; nil where the text is none, ends before its end, or `enough` members were found. What was passed stands in
+-- `found` either way.
+local function walk(bytes, at, length, wanted, found, enough)
+  local may_be = lengths(wanted)
   if at < length and bytes[at] == CLOSE_OBJECT then
-    return found
+    return at + 1
   end
   while at < length and bytes[at] == QUOTE do
     local quote = string_end(bytes, at + 1, length)
@@ -131,21 +123,65 @@ function _M.find(text, wanted)
     if not after or after == from then
       return nil
     end
-    if name and wanted[name] then
-      found[name] = { from + 1, after }
-    end
     at = skip_space(bytes, after, length)
     if at >= length then
+      -- The value itself may have been cut.
       return nil
     end
+    if name and wanted[name] then
+      found[name] = { from + 1, after }
+      enough = enough and enough - 1
+      if enough == 0 then
+        return nil
+      end
+    end
     if bytes[at] == CLOSE_OBJECT then
-      return found
+      return at + 1
     elseif bytes[at] ~= COMMA then
       return nil
     end
     at = skip_space(bytes, at + 1, length)
   end
   return nil
+end
+
+--- Where wanted members stand.
+-- @param text    the document
+-- @param wanted  a set of names: `{ usage = true }`. A name that is written with escapes is not found
+-- @return `{ [name] = { from, to } }` of the values, the last one where a name is repeated; nil where the text is no
+--   balanced object
+function _M.find(text, wanted)
+  local found = {}
+  local bytes, length = cast(byte_pointer, text), #text
+  local at = skip_space(bytes, 0, length)
+  if at >= length or bytes[at] ~= OPEN_OBJECT then
+    return nil
+  end
+  return walk(bytes, skip_space(bytes, at + 1, length), length, wanted, found) and found or nil
+end
+
+--- The same of a document's beginning: what stands whole before the text ends.
+-- @param enough  the number of members after which nothing more is looked for
+-- @return `{ [name] = { from, to } }`
+function _M.find_leading(text, wanted, enough)
+  local found = {}
+  local bytes, length = cast(byte_pointer, text), #text
+  local at = skip_space(bytes, 0, length)
+  if at < length and bytes[at] == OPEN_OBJECT then
+    walk(bytes, skip_space(bytes, at + 1, length), length, wanted, found, enough)
+  end
+  return found
+end
+
+--- The same of a document's end, from a member's name on.
+-- @param text  the document's end
+-- @param from  position of the quote before a name
+-- @return `{ [name] = { from, to } }`; nil where the name is none of the top level
+function _M.find_trailing(text, from, wanted)
+  local found = {}
+  local bytes, length = cast(byte_pointer, text), #text
+  local after = walk(bytes, from - 1, length, wanted, found)
+  return after and skip_space(bytes, after, length) == length and found or nil
 end
 
 return _M
