@@ -175,6 +175,7 @@ export class LocalGateway {
           credentialHeader: 'x-api-key',
           headers: {},
           repeatAfterSent: false,
+          takesClientCredential: false,
           keepaliveConnections: 64,
           keepaliveIdleSeconds: 60,
         },

@@ -1,3 +1,4 @@
+import { awaitedUpstreams } from './failover';
 import { ROUTE_CLASSES, type ParsedEnvironment, type RouteClass } from './schema';
 
 /** Times of the path with every derived value filled in. Seconds. */
@@ -48,8 +49,10 @@ export function derive(name: string, parsed: ParsedEnvironment): Environment {
     files: read.files ?? generate,
     other: read.other ?? generate,
   };
-  const longestRead = Math.max(...ROUTE_CLASSES.map((routeClass) => readSeconds[routeClass]));
-  const { sendSeconds, loadBalancerIdleSeconds } = clientLadder(longestRead, given);
+  const longestSilence = Math.max(
+    ...ROUTE_CLASSES.map((routeClass) => readSeconds[routeClass] * awaitedUpstreams(parsed, routeClass)),
+  );
+  const { sendSeconds, loadBalancerIdleSeconds } = clientLadder(longestSilence, given);
   return {
     ...parsed,
     name,
@@ -77,22 +80,26 @@ export function derive(name: string, parsed: ParsedEnvironment): Environment {
   };
 }
 
-/** The steps above the longest read. Where one of them is given, the other is fitted to it. */
+/** The steps above the longest silence. Where one of them is given, the other is fitted to it. */
 function clientLadder(
-  longestRead: number,
+  longestSilence: number,
   given: ParsedEnvironment['timeouts'],
 ): { sendSeconds: number; loadBalancerIdleSeconds: number } {
   const { loadBalancerIdleSeconds: idle } = given;
   const sendSeconds =
     given.client.sendSeconds ??
-    (idle === undefined ? longestRead + STEP_SECONDS : Math.max(1, Math.min(longestRead + STEP_SECONDS, idle - 1)));
+    (idle === undefined
+      ? longestSilence + STEP_SECONDS
+      : Math.max(1, Math.min(longestSilence + STEP_SECONDS, idle - 1)));
   return {
     sendSeconds,
-    loadBalancerIdleSeconds: idle ?? Math.max(longestRead + STEP_SECONDS, sendSeconds) + STEP_SECONDS,
+    loadBalancerIdleSeconds: idle ?? Math.max(longestSilence + STEP_SECONDS, sendSeconds) + STEP_SECONDS,
   };
 }
 
 /** Lists of models are short: 30 s, or what CloudFront leaves where it is in front. */
-function modelsReadSeconds({ edge, timeouts }: ParsedEnvironment): number {
-  return edge.enabled ? Math.min(30, timeouts.edgeReadSeconds - 1) : 30;
+function modelsReadSeconds(parsed: ParsedEnvironment): number {
+  if (!parsed.edge.enabled) return 30;
+  const left = Math.floor((parsed.timeouts.edgeReadSeconds - 1) / awaitedUpstreams(parsed, 'models'));
+  return Math.max(1, Math.min(30, left));
 }

@@ -1,5 +1,6 @@
 import type { Environment } from './derive';
 import type { ConfigProblem } from './errors';
+import { awaitedUpstreams, servingUpstreams } from './failover';
 import { ROUTE_CLASSES, type RouteClass } from './schema';
 
 /** A rule over the whole of an environment: returns what breaks it. */
@@ -15,8 +16,12 @@ const API_BODY_LIMITS: Readonly<Partial<Record<RouteClass, number>>> = {
 
 const problem = (field: string, message: string): ConfigProblem => ({ field, message });
 
+const times = (awaited: number): string =>
+  awaited > 1 ? ` ${awaited} of these, for as many upstreams one after the other,` : '';
+
 /** Timeouts nest: an outer hop never gives up before an inner one, so that the inner one's answer is what a client sees. */
-export const timeoutsNest: Rule = ({ timeouts, edge, breaker }) => {
+export const timeoutsNest: Rule = (environment) => {
+  const { timeouts, edge, breaker } = environment;
   const problems: ConfigProblem[] = [];
   const { client, upstream, loadBalancerIdleSeconds: idle } = timeouts;
   for (const routeClass of ROUTE_CLASSES) {
@@ -27,8 +32,11 @@ export const timeoutsNest: Rule = ({ timeouts, edge, breaker }) => {
         problem(field, `is ${read}; must be less than timeouts.client.sendSeconds (${client.sendSeconds})`),
       );
     }
-    if (read >= idle) {
-      problems.push(problem(field, `is ${read}; must be less than timeouts.loadBalancerIdleSeconds (${idle})`));
+    const awaited = awaitedUpstreams(environment, routeClass);
+    if (read * awaited >= idle) {
+      problems.push(
+        problem(field, `is ${read};${times(awaited)} must be less than timeouts.loadBalancerIdleSeconds (${idle})`),
+      );
     }
   }
   if (client.sendSeconds >= idle) {
@@ -71,11 +79,12 @@ export const timeoutsNest: Rule = ({ timeouts, edge, breaker }) => {
       ),
     );
   }
-  if (edge.enabled && upstream.readSeconds.models >= timeouts.edgeReadSeconds) {
+  const awaited = awaitedUpstreams(environment, 'models');
+  if (edge.enabled && upstream.readSeconds.models * awaited >= timeouts.edgeReadSeconds) {
     problems.push(
       problem(
         'timeouts.upstream.readSeconds.models',
-        `is ${upstream.readSeconds.models}; must be less than timeouts.edgeReadSeconds (${timeouts.edgeReadSeconds})`,
+        `is ${upstream.readSeconds.models};${times(awaited)} must be less than timeouts.edgeReadSeconds (${timeouts.edgeReadSeconds})`,
       ),
     );
   }
@@ -209,11 +218,10 @@ const namesAreUnique: Rule = ({ upstreams, regions }) => [
 ];
 
 /** The first upstream serves whatever no later one is asked for. */
-const upstreamsCoverRoutes: Rule = ({ upstreams }) =>
-  ROUTE_CLASSES.filter(
-    (routeClass) =>
-      !upstreams.some(({ routeClasses }) => routeClasses === undefined || routeClasses.includes(routeClass)),
-  ).map((routeClass) => problem('upstreams', `serve no "${routeClass}"; each route class needs an upstream`));
+const upstreamsCoverRoutes: Rule = (environment) =>
+  ROUTE_CLASSES.filter((routeClass) => servingUpstreams(environment, routeClass).length === 0).map((routeClass) =>
+    problem('upstreams', `serve no "${routeClass}"; each route class needs an upstream`),
+  );
 
 /** Takes off what adding up fractions leaves behind: 0.1 + 0.2 is 0.30000000000000004. */
 function round(sum: number): number {

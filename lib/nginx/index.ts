@@ -1,5 +1,6 @@
 import type { Environment } from '../config';
 import { addressLimitConf, clientAddressConf, coreConf, logConf, luaConf, nginxConf } from './files/core';
+import { attemptsConf, failoverConf } from './files/attempts';
 import { errorsConf, healthConf, listenConf, routesConf } from './files/server';
 import { upstreamConf, upstreamsConf } from './files/upstreams';
 import type { Placement } from './placement';
@@ -33,6 +34,8 @@ export function renderGateway(environment: Environment, placement: Placement): R
     'server/errors.conf': errorsConf(),
     'server/health.conf': healthConf(),
     'server/routes.conf': routesConf(environment, placement),
+    'server/attempts.conf': attemptsConf(environment, placement),
+    'server/failover.conf': failoverConf(),
     'settings.json': settings(environment, placement),
   };
 }

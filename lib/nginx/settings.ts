@@ -1,13 +1,13 @@
-import { ROUTE_CLASSES, type Environment } from '../config';
+import { MAX_ATTEMPTS, ROUTE_CLASSES, type Environment } from '../config';
 import type { Placement } from './placement';
-import { upstreamsFor } from './upstream-names';
+import { attemptsFor, upstreamsFor } from './upstream-names';
 
 /**
  * What the Lua data plane reads at start (`settings.json` beside nginx.conf). Names are Lua's; times are in seconds
  * unless the name says otherwise.
  */
 export function settings(environment: Environment, placement: Placement): string {
-  const { auth, cache, consumers, limits, observability, upstreams, valkey } = environment;
+  const { auth, breaker, cache, consumers, limits, observability, upstreams, valkey } = environment;
   return `${JSON.stringify(
     {
       environment: environment.name,
@@ -33,6 +33,7 @@ export function settings(environment: Environment, placement: Placement): string
         addresses: upstream.addresses ?? null,
         credential: upstream.credential ?? upstream.id,
         credential_header: upstream.credentialHeader,
+        repeat_after_sent: upstream.repeatAfterSent,
       })),
       route_upstreams: Object.fromEntries(
         ROUTE_CLASSES.map((routeClass) => [routeClass, upstreamsFor(environment, routeClass).map(({ id }) => id)]),
@@ -51,6 +52,29 @@ export function settings(environment: Environment, placement: Placement): string
         max_item_bytes: cache.maxItemBytes,
         max_consumer_share: cache.maxConsumerShare,
       },
+      // Route class -> the upstreams to try, for classes that have more than one, with the locations that lead there.
+      attempts: Object.fromEntries(
+        ROUTE_CLASSES.map((routeClass) => [routeClass, attemptsFor(environment, routeClass)] as const)
+          .filter(([, attempts]) => attempts.length > 0)
+          .map(([routeClass, attempts]) => [
+            routeClass,
+            attempts.map(({ upstream, further, last }) => ({ upstream: upstream.id, further, last })),
+          ]),
+      ),
+      max_attempts: MAX_ATTEMPTS,
+      breaker: breaker.enabled
+        ? {
+            window_seconds: breaker.windowSeconds,
+            error_share: breaker.errorShare,
+            min_requests: breaker.minRequests,
+            min_consumers: breaker.minConsumers,
+            open_seconds: breaker.openSeconds,
+            probes: breaker.probes,
+            close_after: breaker.closeAfter,
+            stream_first_byte_seconds: breaker.streamFirstByteSeconds,
+            max_models: breaker.maxModels,
+          }
+        : null,
       valkey: placement.valkey === undefined ? null : { timeout_ms: valkey.timeoutMs, tls: placement.valkey.tls },
       certificate:
         placement.certificate === undefined

@@ -37,6 +37,12 @@ export const ACCESS_RECORD = [
   },
   { name: 'upstreamAddress', type: 'string', meaning: 'Address and port of the upstream that was asked last.' },
   { name: 'upstreamStatus', type: 'integer', meaning: 'Status of that upstream’s answer.' },
+  { name: 'attempts', type: 'integer', meaning: 'How many upstreams were asked, where it was more than one.' },
+  {
+    name: 'breaker',
+    type: 'string',
+    meaning: '`open`: an upstream was left out because its breaker was; `probe`: this request was a probe.',
+  },
   {
     name: 'startTime',
     type: 'string',
@@ -55,6 +61,23 @@ export const ACCESS_RECORD = [
   { name: 'claudeCodeSessionId', type: 'string', meaning: 'x-claude-code-session-id of the client.' },
   { name: 'claudeCodeAgentId', type: 'string', meaning: 'x-claude-code-agent-id of the client.' },
   { name: 'claudeCodeParentAgentId', type: 'string', meaning: 'x-claude-code-parent-agent-id of the client.' },
+] as const satisfies readonly Property[];
+
+/** What stands on the line of an attempt that another one followed, beside its metrics and dimensions. */
+export const ATTEMPT_RECORD = [
+  {
+    name: 'requestId',
+    type: 'string',
+    required: true,
+    meaning: 'Own id of the request, which stands on its own line too.',
+  },
+  {
+    name: 'upstreamStatus',
+    type: 'integer',
+    required: true,
+    meaning: 'Status of the upstream’s answer, or nginx’s in its place.',
+  },
+  { name: 'upstreamAddress', type: 'string', meaning: 'Address and port of the upstream that was asked.' },
 ] as const satisfies readonly Property[];
 
 /** What may stand on a timer's line beside its metrics and dimensions. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ACCESS_RECORD, NODE_RECORD, type Property } from './access-record';
+import { ACCESS_RECORD, ATTEMPT_RECORD, NODE_RECORD, type Property } from './access-record';
 import { DIMENSIONS, METRICS, type Dimension, type Metric } from './metrics';
 
 /** CloudWatch's own bound on the number of metrics in one directive. */
@@ -98,12 +98,14 @@ function metricProblems(name: string, line: Line): string[] {
 }
 
 function propertyProblems(line: Line, metrics: readonly string[]): string[] {
-  const kinds = new Set(metrics.map((name) => (CATALOGUE.get(name)?.kind === 'request' ? 'request' : 'node')));
-  if (kinds.size > 1) return ['mixes metrics of a request with those of the node'];
-  const isRequest = kinds.has('request');
-  const properties = new Map<string, Property>(
-    (isRequest ? ACCESS_RECORD : NODE_RECORD).map((each) => [each.name, each]),
-  );
+  const kinds = new Set(metrics.map((name) => CATALOGUE.get(name)?.kind));
+  const isNode = kinds.has('gauge') || kinds.has('counter');
+  if (isNode && (kinds.has('request') || kinds.has('attempt'))) {
+    return ['mixes metrics of a request with those of the node'];
+  }
+  const isRequest = !isNode && !kinds.has('attempt');
+  const record = isNode ? NODE_RECORD : isRequest ? ACCESS_RECORD : ATTEMPT_RECORD;
+  const properties = new Map<string, Property>(record.map((each) => [each.name, each]));
   const problems = [...properties.values()]
     .filter(({ name, required }) => required === true && !(name in line))
     .map(({ name }) => `${name}: is missing`);

@@ -12,10 +12,11 @@ export const DIMENSIONS = ['Environment', 'Region', 'RouteClass', 'Consumer', 'U
 export type Dimension = (typeof DIMENSIONS)[number];
 
 /**
- * How a metric comes about. `request`: on the line of each request that it applies to. `gauge`: a level, on the lines
- * that a timer writes. `counter`: how often something happened since the timer's last lines.
+ * How a metric comes about. `request`: on the line of each request that it applies to. `attempt`: on the line of an
+ * attempt at an upstream that another one followed, together with what of a request's metrics tells of it. `gauge`: a
+ * level, on the lines that a timer writes. `counter`: how often something happened since the timer's last lines.
  */
-export type MetricKind = 'request' | 'gauge' | 'counter';
+export type MetricKind = 'request' | 'attempt' | 'gauge' | 'counter';
 
 /** One metric of the catalogue. */
 export interface Metric {
@@ -130,6 +131,20 @@ const REQUEST_METRICS = [
     meaning: 'Streams of status 200 that held an error event.',
   },
   {
+    name: 'UpstreamStreamsBroken',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Streams of status 200 that the upstream broke off: they ended before their end, without an error event.',
+  },
+  {
+    name: 'BreakerRejections',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_ROUTE_CLASS],
+    meaning: 'Own 503 because the breakers of all upstreams that could have been asked were open.',
+  },
+  {
     name: 'ClientAborts',
     unit: 'Count',
     kind: 'request',
@@ -212,6 +227,17 @@ const REQUEST_METRICS = [
     kind: 'request',
     dimensions: [ALL, BY_ROUTE_CLASS],
     meaning: 'Size of the answer as it was sent, headers included.',
+  },
+] as const satisfies readonly Metric[];
+
+/** What is said of an attempt at an upstream that another one followed. */
+const ATTEMPT_METRICS = [
+  {
+    name: 'Failovers',
+    unit: 'Count',
+    kind: 'attempt',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Requests that were sent to the next upstream because this one failed.',
   },
 ] as const satisfies readonly Metric[];
 
@@ -318,6 +344,34 @@ const NODE_METRICS = [
     meaning: 'DNS queries for an upstream that failed; the last good addresses serve on.',
   },
   {
+    name: 'BreakerOpenNow',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'Breakers of a node that are open or half-open; each is for one route class and model.',
+  },
+  {
+    name: 'BreakerOpened',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'How often a breaker opened, again after a failed probe included.',
+  },
+  {
+    name: 'BreakerHalfOpened',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'How often a breaker let its first probe through.',
+  },
+  {
+    name: 'BreakerClosed',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL, BY_UPSTREAM],
+    meaning: 'How often a breaker closed, by probes that succeeded or because nobody asked any more.',
+  },
+  {
     name: 'ValkeyUp',
     unit: 'None',
     kind: 'gauge',
@@ -348,7 +402,7 @@ const NODE_METRICS = [
 ] as const satisfies readonly Metric[];
 
 /** Every metric that the data plane emits. The Lua writer's table is generated from it (`npm run generate`). */
-export const METRICS = [...REQUEST_METRICS, ...NODE_METRICS] as const;
+export const METRICS = [...REQUEST_METRICS, ...ATTEMPT_METRICS, ...NODE_METRICS] as const;
 
 /** The name of a metric of the catalogue. */
 export type MetricName = (typeof METRICS)[number]['name'];

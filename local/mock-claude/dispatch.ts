@@ -29,13 +29,14 @@ function followEnd(ex: Exchange, leave: AbortController): void {
 function openExchange(mock: MockState, req: IncomingMessage, res: ServerResponse, record: RecordedRequest): Exchange {
   const target = record.url;
   const mark = target.indexOf('?');
+  const path = mark === -1 ? target : target.slice(0, mark);
   const leave = new AbortController();
   const ex: Exchange = {
     mock,
     req,
     res,
     method: record.method,
-    path: mark === -1 ? target : target.slice(0, mark),
+    path: mock.basePath === '' ? path : path.startsWith(`${mock.basePath}/`) ? path.slice(mock.basePath.length) : '',
     query: new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1)),
     requestId: record.requestId,
     record,

@@ -14,6 +14,8 @@ export interface MockState {
   /** Upstream credentials that are accepted; undefined: any that is not empty. */
   readonly requireKeys: ReadonlySet<string> | undefined;
   readonly requireWorkspaceId: boolean;
+  /** Path before `/v1/`. */
+  readonly basePath: string;
   readonly keepBodies: boolean;
   /** Scheme and authority in a batch's `results_url`; undefined: what the request was addressed to. */
   readonly resultsBaseUrl: string | undefined;
@@ -34,7 +36,7 @@ export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly method: string;
-  /** Path without the query. */
+  /** Path without the query and the mock's base path; empty where it does not begin with that. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly requestId: string;

@@ -34,6 +34,8 @@ export interface MockClaudeOptions {
   requireKeys?: string[];
   /** Refuse requests without `anthropic-workspace-id`, as Claude Platform on AWS does. @default false */
   requireWorkspaceId?: boolean;
+  /** Path before `/v1/`, as of a platform that serves the API below one; without it a request finds nothing. @default '' */
+  basePath?: string;
   /** Keep bodies of up to 64 KiB in the record. @default false */
   keepBodies?: boolean;
   /** How many requests are kept. @default 10000 */
@@ -175,6 +177,7 @@ export async function startMockClaude(options: MockClaudeOptions = {}): Promise<
     name: options.name ?? 'mock-claude',
     requireKeys: options.requireKeys === undefined ? undefined : new Set(options.requireKeys),
     requireWorkspaceId: options.requireWorkspaceId ?? false,
+    basePath: options.basePath ?? '',
     keepBodies: options.keepBodies ?? false,
     resultsBaseUrl: options.resultsBaseUrl,
     secure: options.tls !== undefined,

@@ -13,6 +13,7 @@ import { freePort } from '../../local/ports';
 import { writeJsonState } from '../../local/state-file';
 import { startValkey, valkeyVariables, type ValkeyProcess } from '../../local/valkey-process';
 import { checkLogs } from './support/logs';
+import { startOthers, type OtherUpstream } from './support/other-upstreams';
 
 /** What a test asks of a gateway. */
 export interface GatewayOptions {
@@ -20,6 +21,10 @@ export interface GatewayOptions {
   readonly config?: EnvironmentInput;
   readonly consumers?: readonly Omit<RegisteredConsumer, 'keys'>[];
   readonly mock?: MockClaudeOptions;
+  /** Changes to the first upstream, the mock. */
+  readonly first?: Partial<NonNullable<EnvironmentInput['upstreams']>[number]>;
+  /** Upstreams after the first, each with a mock of its own. @default none */
+  readonly others?: readonly OtherUpstream[];
   /** Changes to where things are, such as other DNS servers. */
   readonly placement?: Partial<Placement>;
   /** The Valkey that it shares with others; `true` starts one of its own. @default none */
@@ -55,6 +60,8 @@ export interface TestGateway {
   /** Keys by consumer id. */
   readonly keys: Readonly<Record<string, string>>;
   readonly mock: MockClaude;
+  /** The mocks of the upstreams after the first, by id. */
+  readonly others: Readonly<Record<string, MockClaude>>;
   /** The Valkey of its own, where it was started with `valkey: true`. */
   readonly valkey: ValkeyProcess | undefined;
   readonly nginx: NginxProcess;
@@ -116,6 +123,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     key: join(dir, 'key.pem'),
     ca: join(dir, 'ca.pem'),
   };
+  const others = await startOthers(options.others ?? [], ca, files.ca);
   const keys: Record<string, string> = { ...beside?.keys };
   if (beside === undefined) {
     const consumers = (options.consumers ?? [{ id: 'team-a' }]).map((consumer) => {
@@ -131,7 +139,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       };
     });
     writeJsonState(files.registry, { version: 1, consumers });
-    writeJsonState(files.credentials, { version: 1, credentials: { mock: UPSTREAM_SECRET } });
+    const credentials = { mock: UPSTREAM_SECRET, ...others.secrets };
+    writeJsonState(files.credentials, { version: 1, credentials });
   }
   writeFileSync(files.ca, ca.root);
   const own = options.certificate ?? (await issueLeaf({ hosts: ['localhost', '127.0.0.1'], authority: ca }));
@@ -142,7 +151,17 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     resolveEnvironment(
       {
         common: {
-          upstreams: [{ id: 'mock', host: UPSTREAM_HOST, port: mock.port, addresses: [mock.host], caFile: files.ca }],
+          upstreams: [
+            {
+              id: 'mock',
+              host: UPSTREAM_HOST,
+              port: mock.port,
+              addresses: [mock.host],
+              caFile: files.ca,
+              ...options.first,
+            },
+            ...others.upstreams,
+          ],
           auth: { pollSeconds: 1 },
           tls: { caFile: files.ca, reloadSeconds: 1 },
           observability: { gaugeSeconds: 1 },
@@ -177,6 +196,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   mkdirSync(join(dir, 'log'));
   const close = async (): Promise<void> => {
     if (beside === undefined) await mock.close();
+    await others.close();
     await ownValkey?.stop();
   };
   let nginx: NginxProcess;
@@ -187,7 +207,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     await close();
     throw error;
   }
-  const secrets: string[] = [UPSTREAM_SECRET, ...Object.values(keys)];
+  const secrets: string[] = [UPSTREAM_SECRET, ...Object.values(others.secrets), ...Object.values(keys)];
   if (valkey?.password !== undefined) secrets.push(valkey.password);
   const rawLines = (): string[] =>
     existsSync(logs.stdout) ? readFileSync(logs.stdout, 'utf8').split('\n').filter(Boolean) : [];
@@ -201,6 +221,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     key: Object.values(keys)[0] ?? '',
     keys,
     mock,
+    others: others.mocks,
     valkey: ownValkey,
     nginx,
     environment,

@@ -99,10 +99,18 @@ export const upstream = z.strictObject({
   /** The route classes it serves. @default - all */
   routeClasses: z.array(routeClass).min(1).optional(),
   /**
-   * Whether a request that was sent whole and timed out, and so may have been billed, is repeated at the next upstream.
+   * Whether a message that was sent to this upstream whole, and was not answered (it timed out, the connection broke),
+   * is repeated at the next one. This upstream may have billed it. What costs nothing (token counts, lists of models)
+   * is repeated either way.
    * @default false
    */
   repeatAfterSent: z.boolean().default(false),
+  /**
+   * Whether this upstream takes the credentials that clients hold of the first one: in `passthrough`, no other upstream
+   * than the first is ever sent one unless it is said here.
+   * @default false
+   */
+  takesClientCredential: z.boolean().default(false),
   /** Idle connections kept open by each worker: a new one costs a whole TLS handshake, as none is resumed. @default 256 */
   keepaliveConnections: z.int().min(1).max(1024).default(256),
   /** Seconds after which an idle upstream connection is closed. @default 60 */

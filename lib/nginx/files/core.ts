@@ -38,6 +38,7 @@ export function nginxConf(environment: Environment, placement: Placement): strin
         directive('include', 'server/errors.conf'),
         directive('include', 'server/health.conf'),
         directive('include', 'server/routes.conf'),
+        directive('include', 'server/attempts.conf'),
       ]),
     ]),
   );
@@ -134,6 +135,8 @@ export function luaConf({ cache }: Environment, placement: Placement): string {
     directive('lua_shared_dict', 'causeway_inflight', '8m'),
     comment('Credentials that the upstream accepted lately, in passthrough.'),
     directive('lua_shared_dict', 'causeway_proven', '4m'),
+    comment('Breakers: what failed and succeeded lately, and which are open.'),
+    directive('lua_shared_dict', 'causeway_breaker', '4m'),
     ...cacheMemory(cache),
     directive('lua_code_cache', 'on'),
     comment('Timers: DNS, registry, credentials, certificate and gauges, of each worker.'),

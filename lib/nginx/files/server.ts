@@ -2,6 +2,7 @@ import { ROUTE_CLASSES, type Environment, type RouteClass } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import type { Placement } from '../placement';
 import { upstreamsFor } from '../upstream-names';
+import { towardsUpstream } from './upstreams';
 
 /** TLS 1.2 suites: forward secrecy and AEAD only (Mozilla, "intermediate", version 5.7). TLS 1.3 has its own. */
 const TLS12_CIPHERS = [
@@ -146,16 +147,11 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
           directive('proxy_request_buffering', 'off'),
         ]
       : []),
-    directive('proxy_read_timeout', `${environment.timeouts.upstream.readSeconds[routeClass]}s`),
-    directive('add_header', 'x-causeway-upstream', upstream.id, 'always'),
-    directive('add_header', 'x-causeway-region', placement.region, 'always'),
     block('set_by_lua_block $causeway_address_key', [
       `return require('causeway.phase.rewrite').run('${routeClass}', '${upstream.id}')`,
     ]),
     ...addressLimit(environment),
     block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
-    block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),
-    block('body_filter_by_lua_block', ["require('causeway.phase.body_filter').run()"]),
-    directive('include', `upstreams/${upstream.id}.conf`),
+    ...towardsUpstream(environment, placement, routeClass, upstream),
   ]);
 }

@@ -1,4 +1,4 @@
-import type { Environment, Upstream } from '../../config';
+import type { Environment, RouteClass, Upstream } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import type { Placement } from '../placement';
 import { DEBIAN_CA_FILE } from '../settings';
@@ -108,4 +108,21 @@ export function upstreamConf(upstream: Upstream, { timeouts }: Environment, plac
       directive('proxy_hide_header', name),
     ),
   );
+}
+
+/** What a location needs to send the requests of a route class to one upstream, and to look at its answers. */
+export function towardsUpstream(
+  { timeouts }: Environment,
+  placement: Placement,
+  routeClass: RouteClass,
+  upstream: Upstream,
+): string[] {
+  return [
+    directive('proxy_read_timeout', `${timeouts.upstream.readSeconds[routeClass]}s`),
+    directive('add_header', 'x-causeway-upstream', upstream.id, 'always'),
+    directive('add_header', 'x-causeway-region', placement.region, 'always'),
+    block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),
+    block('body_filter_by_lua_block', ["require('causeway.phase.body_filter').run()"]),
+    directive('include', `upstreams/${upstream.id}.conf`),
+  ];
 }

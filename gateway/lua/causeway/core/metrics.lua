@@ -103,6 +103,22 @@ return {
       { 'Environment', 'Region', 'Upstream' },
     },
   },
+  UpstreamStreamsBroken = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  BreakerRejections = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
   ClientAborts = {
     unit = 'Count',
     kind = 'request',
@@ -202,6 +218,14 @@ return {
       { 'Environment', 'Region', 'RouteClass' },
     },
   },
+  Failovers = {
+    unit = 'Count',
+    kind = 'attempt',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
   ActiveConnections = {
     unit = 'Count',
     kind = 'gauge',
@@ -296,6 +320,38 @@ return {
     },
   },
   UpstreamDnsFailures = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  BreakerOpenNow = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  BreakerOpened = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  BreakerHalfOpened = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  BreakerClosed = {
     unit = 'Count',
     kind = 'counter',
     dimensions = {

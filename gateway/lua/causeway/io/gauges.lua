@@ -1,6 +1,7 @@
 --- The state of the node as metric lines on stdout, by timer and so also when no request comes. Each worker leaves its
 -- own numbers in the shared dictionary; one of them adds up and speaks for all.
 
+local breaker = require('causeway.io.breaker')
 local certificate = require('causeway.io.certificate')
 local context = require('causeway.phase.context')
 local dns = require('causeway.io.dns')
@@ -24,6 +25,7 @@ local DICTIONARIES = {
   'causeway_limits',
   'causeway_inflight',
   'causeway_proven',
+  'causeway_breaker',
 }
 
 -- Counters as they stood at the last line: lines carry what was added since.
@@ -121,11 +123,11 @@ local function on_timer(premature)
   for _, upstream in ipairs(settings.upstreams) do
     local age, failures = dns.status(upstream.id)
     local addresses = dns.addresses(upstream.id)
-    emit({
-      UpstreamAddresses = addresses and #addresses or 0,
-      UpstreamDnsAgeSeconds = age,
-      UpstreamDnsFailures = since('dns:' .. upstream.id, failures),
-    }, { Upstream = upstream.id })
+    local metrics = breaker.metrics(upstream.id)
+    metrics.UpstreamAddresses = addresses and #addresses or 0
+    metrics.UpstreamDnsAgeSeconds = age
+    metrics.UpstreamDnsFailures = since('dns:' .. upstream.id, failures)
+    emit(metrics, { Upstream = upstream.id })
   end
 end
 

@@ -1,12 +1,12 @@
 --- May they: refusals, the consumer's limits and policies; then the way to an upstream.
 
 local attempt = require('causeway.phase.attempt')
-local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local limits = require('causeway.phase.limits')
 local policy = require('causeway.core.policy')
 local refuse = require('causeway.phase.refuse')
 local request_body = require('causeway.io.request_body')
+local requested = require('causeway.io.requested')
 
 local M = {}
 
@@ -72,6 +72,7 @@ local function apply_policy(request, var)
   if not policy.needs_body(consumer, class, head) then
     return
   end
+  requested.receive(request)
   local body = policy.is_readable(class, head) and request_body.read(policy.MAX_SCANNED_BYTES) or nil
   local problem, model, stream = policy.check_body(consumer, class, body, request_body.SCAN_OPTIONS)
   request.model = model
@@ -93,12 +94,12 @@ function M.run()
     limits.take(request)
     apply_policy(request, var)
   end
-  attempt.begin(request, var)
   local connection = var.http_connection
   if connection and connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)
   end
-  request.passed = clock.monotonic_ms()
+  -- Last: it may not come back.
+  return attempt.begin(request, var)
 end
 
 return M

@@ -2,6 +2,7 @@
 -- nothing was sent yet.
 
 local balancer = require('ngx.balancer')
+local breaker = require('causeway.io.breaker')
 local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local dns = require('causeway.io.dns')
@@ -46,7 +47,8 @@ function M.run(id)
     if request.peer and balancer.get_last_failure() then
       down[id .. ' ' .. request.peer] = now + DOWN_MS
     else
-      request.balanced = now
+      request.balanced = request.balanced or now
+      breaker.sent(request, now)
       if #addresses > 1 then
         balancer.set_more_tries(1)
       end

@@ -6,7 +6,7 @@ local new_table = require('table.new')
 local M = {}
 
 -- About how many fields a context gets: room for them at once, for a table that grows is copied each time.
-local FIELDS = 24
+local FIELDS = 32
 
 -- key -> context, for requests in flight
 local inflight = {}
@@ -53,6 +53,11 @@ function M.get()
     ngx.ctx.causeway = context
   end
   return context
+end
+
+--- The contexts of this worker's requests in flight, by key.
+function M.all()
+  return inflight
 end
 
 --- Marks the request as a stream, once its answer says so.

@@ -1,5 +1,6 @@
 --- Looks at the answer's head: is it a stream, does it carry usage.
 
+local breaker = require('causeway.io.breaker')
 local context = require('causeway.phase.context')
 local proven = require('causeway.io.proven')
 local usage = require('causeway.core.usage')
@@ -35,6 +36,7 @@ function M.run()
   if request.credential_hash then
     prove(request, ngx.status)
   end
+  request.answered = true
   local connection = ngx.var.upstream_http_connection
   if connection and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)
@@ -46,6 +48,8 @@ function M.run()
   local is_stream = content_type:find('text/event-stream', 1, true) == 1
   if is_stream then
     context.mark_stream(request)
+  elseif request.probe and ngx.status < 400 then
+    breaker.succeeded(request)
   end
   if request.class == 'generate' and ngx.status == 200 then
     if is_stream then

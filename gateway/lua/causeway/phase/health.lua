@@ -8,15 +8,29 @@ local settings = require('causeway.settings')
 
 local M = {}
 
+-- A route class is served as long as one of its upstreams has an address.
+local function add_unresolved(missing)
+  local named = {}
+  for _, ids in pairs(settings.route_upstreams) do
+    local served = false
+    for _, id in ipairs(ids) do
+      served = served or dns.addresses(id) ~= nil
+    end
+    for _, id in ipairs(ids) do
+      if not served and not named[id] then
+        named[id] = true
+        missing[#missing + 1] = 'dns:' .. id
+      end
+    end
+  end
+  table.sort(missing)
+end
+
 --- What is missing before traffic may come; empty when ready.
 -- @treturn {string,...}
 function M.missing()
   local missing = {}
-  for _, upstream in ipairs(settings.upstreams) do
-    if not dns.addresses(upstream.id) then
-      missing[#missing + 1] = 'dns:' .. upstream.id
-    end
-  end
+  add_unresolved(missing)
   for _, document in ipairs(documents.all()) do
     if document.value == nil then
       missing[#missing + 1] = document.name

@@ -9,6 +9,7 @@ function M.run(settings_path)
   settings.load(settings_path)
   require('causeway.io.drain').init()
   require('causeway.io.dns').init(settings.resolvers)
+  require('causeway.io.breaker').init()
   require('causeway.io.documents').init()
   require('causeway.io.certificate').init(settings.certificate)
   require('causeway.io.valkey').init(os.getenv)
@@ -22,6 +23,7 @@ function M.run(settings_path)
     'health',
     'init_worker',
     'log',
+    'next_attempt',
     'own_error',
     'probe',
     'rewrite',

@@ -1,5 +1,6 @@
 --- Starts what each worker keeps up to date by timer.
 
+local breaker = require('causeway.io.breaker')
 local cache = require('causeway.io.cache')
 local certificate = require('causeway.io.certificate')
 local dns = require('causeway.io.dns')
@@ -28,6 +29,7 @@ function M.run()
   cache.start()
   certificate.start()
   inflight.start()
+  breaker.start()
   lines.start()
   gauges.start()
 end

@@ -6,8 +6,9 @@ local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local inflight = require('causeway.io.inflight')
 local lines = require('causeway.io.lines')
-local scan = require('causeway.core.scan')
+local requested = require('causeway.io.requested')
 local settings = require('causeway.settings')
+local verdict = require('causeway.phase.verdict')
 
 local find, sub = string.find, string.sub
 
@@ -56,9 +57,9 @@ local function present(text)
 end
 
 -- An answer that is no success does not name its model: the request does.
-local function requested_model()
-  local body = ngx.req.get_body_data()
-  return body and (scan.model_and_stream(body))
+local function requested_model(request)
+  requested.look(request)
+  return request.asked_model
 end
 
 -- CloudWatch drops a metric whose dimension holds anything but plain text, and says so nowhere.
@@ -108,7 +109,7 @@ end
 
 -- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
 local function gateway_ms(request, upstream_seconds)
-  local spent = clock.monotonic_ms() - request.started
+  local spent = clock.monotonic_ms() - request.started - (request.received_ms or 0)
   if request.balanced then
     spent = spent - (request.balanced - (request.passed or request.started))
     if upstream_seconds then
@@ -152,6 +153,7 @@ end
 local function add_upstream(request, var)
   local status = tonumber(last_word(facts.upstream_status))
   properties.Upstream = request.upstream
+  properties.attempts = (request.attempts or 1) > 1 and request.attempts or nil
   properties.upstreamAddress = last_word(facts.upstream_addr)
   properties.upstreamRequestId = present(var.upstream_http_request_id)
   -- A connection of the pool took no time to connect, and says nothing of how long one takes.
@@ -239,17 +241,26 @@ local function build(request, var)
       metrics.RateLimited = 1
     end
   end
+  if request.left_out or request.probe then
+    properties.breaker = request.probe and 'probe' or 'open'
+    metrics.BreakerRejections = request.refusal == 'breaker_open' and 1 or nil
+  end
   if request.balanced then
-    add_upstream(request, var)
+    local upstream_status = add_upstream(request, var)
     properties.stream = request.stream or false
     local usage = usage_of(request, aborted)
+    if verdict.settle(request, upstream_status, aborted, usage) then
+      metrics.UpstreamStreamsBroken = 1
+    end
     if usage then
       add_usage(usage)
       properties.Model = as_dimension(usage.model)
-      properties.model = usage.model or request.model or requested_model()
+      properties.model = usage.model or request.model or requested_model(request)
     elseif route_class == 'generate' or route_class == 'count' then
-      properties.model = request.model or requested_model()
+      properties.model = request.model or requested_model(request)
     end
+  elseif request.probe then
+    verdict.settle(request)
   end
 end
 

@@ -10,8 +10,9 @@ local M = {}
 -- @tparam string reason why, for the log: one word with underscores
 -- @tparam string message for the client; must hold nothing that the client did not send or may not know
 -- @tparam ?table headers further headers
-function M.send(context, status, reason, message, headers)
-  local body = api_error.body(status, message, context.id)
+-- @tparam ?string kind the error's type, where it is not the status's own
+function M.send(context, status, reason, message, headers, kind)
+  local body = api_error.body(status, message, context.id, kind)
   context.refusal = reason
   ngx.status = status
   local header = ngx.header
