@@ -4,7 +4,7 @@ import { resolveEnvironment, type EnvironmentInput } from '../lib/config';
 import { createKey, hashKey, type RegisteredConsumer } from '../lib/registry/document';
 import { NginxProcess } from '../local/nginx-process';
 import { writeJsonState } from '../local/state-file';
-import { valkeyVariables, type ValkeyProcess } from '../local/valkey-process';
+import { valkeyVariables } from '../local/valkey-process';
 import type { ServerFiles } from './upstream-conf';
 
 /** The upstream's host name in every benchmark. */
@@ -26,7 +26,9 @@ export interface CausewayOptions {
   /** @default one, without limits */
   readonly consumers?: readonly Omit<RegisteredConsumer, 'keys'>[];
   /** Shared with other nodes. @default none */
-  readonly valkey?: ValkeyProcess;
+  readonly valkey?: Parameters<typeof valkeyVariables>[0];
+  /** DNS servers. @default those of the machine */
+  readonly resolvers?: readonly string[];
   /** Name of its files, where several run. @default 'causeway' */
   readonly name?: string;
   /** Keys of the consumers, where several nodes share them. @default new ones */
@@ -84,6 +86,7 @@ export async function startCauseway(
       workers: 2,
       region: 'bench',
       ...(options.valkey === undefined ? {} : { valkey: { tls: false } }),
+      ...(options.resolvers === undefined ? {} : { resolvers: options.resolvers }),
       ...(process.getuid?.() === 0 ? { user: 'root' } : {}),
     },
     ...(options.valkey === undefined ? {} : { variables: valkeyVariables(options.valkey) }),

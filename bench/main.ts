@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 
 import { benchPackages, ensureDebianPackages, gatewayPackages } from '../local/debian-packages';
 import { runMain } from '../local/user-error';
+import { faultRounds, faultTable } from './faults';
 import { usedBy } from './processes';
 import { align, loadRounds, loadTable, median } from './rounds';
 import { sharedRounds, sharedTables } from './shared';
@@ -15,8 +16,9 @@ import { startTargets, type Bench } from './targets';
 const HELP = `Measures Causeway beside a plain nginx proxy and the upstream itself, in one run.
 
   npm run bench -- [--rounds N] [--seconds N] [--streams 1,100,1000]
+  npm run bench -- --faults [--rounds N] [--seconds N]   what a Valkey that fails adds to the time of a request
 
-Prints a table and writes bench/results/<date>.json. Ratios are what counts: absolute figures drift with the machine.
+Prints a table and writes bench/results/<date>.json (<date>-faults.json). Ratios are what counts: absolute figures drift with the machine.
 `;
 
 /** One target's figures of streams. */
@@ -32,6 +34,7 @@ async function main(): Promise<number> {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '4' },
       streams: { type: 'string', default: '1,100,1000' },
+      faults: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -43,6 +46,12 @@ async function main(): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
   const bench = await startTargets(dir);
   try {
+    if (values.faults) {
+      const faults = await faultRounds(dir, bench, Number(values.rounds), Number(values.seconds));
+      const file = writeReport('-faults', { faults });
+      process.stdout.write(`${faultTable(faults)}\n${file}\n`);
+      return 0;
+    }
     const rounds = await loadRounds(bench.targets, bench.key, Number(values.rounds), Number(values.seconds), [32, 1]);
     const streams = await streamRounds(
       bench,
@@ -50,10 +59,7 @@ async function main(): Promise<number> {
       Math.min(Number(values.rounds), 3),
     );
     const shared = await sharedRounds(dir, bench, Number(values.rounds), Number(values.seconds));
-    const report = { date: new Date().toISOString(), commit: commit(), machine: machine(), rounds, streams, shared };
-    mkdirSync(join('bench', 'results'), { recursive: true });
-    const file = join('bench', 'results', `${report.date.slice(0, 10)}.json`);
-    writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+    const file = writeReport('', { rounds, streams, shared });
     process.stdout.write(
       `${loadTable(rounds, 'plain nginx')}\n${streamTable(streams)}\n${sharedTables(shared)}\n${file}\n`,
     );
@@ -62,6 +68,16 @@ async function main(): Promise<number> {
     rmSync(dir, { recursive: true, force: true });
   }
   return 0;
+}
+
+/** Writes figures to the day's file, with what they were measured on, and returns its path. */
+function writeReport(suffix: string, figures: object): string {
+  const date = new Date().toISOString();
+  mkdirSync(join('bench', 'results'), { recursive: true });
+  const file = join('bench', 'results', `${date.slice(0, 10)}${suffix}.json`);
+  const report = { date, commit: commit(), machine: machine(), ...figures };
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  return file;
 }
 
 async function streamRounds(

@@ -11,15 +11,24 @@ wrk.headers['x-api-key'] = os.getenv('BENCH_KEY')
 wrk.headers['anthropic-version'] = '2023-06-01'
 wrk.headers['content-type'] = 'application/json'
 
+local pause_ms = tonumber(os.getenv('BENCH_PAUSE_MS'))
+if pause_ms > 0 then
+  -- Not all at once.
+  function delay()
+    return math.random(0, 2 * pause_ms)
+  end
+end
+
 function done(summary, latency)
   local errors = summary.errors
   io.write(
     string.format(
-      '\n{"requests":%d,"requestsPerSecond":%.1f,"p50Ms":%.4f,"p99Ms":%.4f,"errors":%d}\n',
+      '\n{"requests":%d,"requestsPerSecond":%.1f,"p50Ms":%.4f,"p99Ms":%.4f,"maxMs":%.4f,"errors":%d}\n',
       summary.requests,
       summary.requests / (summary.duration / 1e6),
       latency:percentile(50) / 1000,
       latency:percentile(99) / 1000,
+      latency.max / 1000,
       errors.connect + errors.read + errors.write + errors.status + errors.timeout
     )
   )

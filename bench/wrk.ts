@@ -12,6 +12,7 @@ export interface Load {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly maxMs: number;
   /** Answers that were no 2xx, and connections that broke. */
   readonly errors: number;
 }
@@ -24,6 +25,8 @@ export interface Shot {
   readonly path?: string;
   /** Value of the header `x-causeway-cache`. @default - none */
   readonly cache?: string;
+  /** How long each connection waits after an answer, on average. @default 0 */
+  readonly pauseMs?: number;
 }
 
 /** Sends the same request for some seconds over some connections. */
@@ -42,6 +45,7 @@ export async function load(
       BENCH_METHOD: shot.method ?? 'POST',
       BENCH_PATH: shot.path ?? '/v1/messages',
       BENCH_CACHE: shot.cache ?? '',
+      BENCH_PAUSE_MS: String(shot.pauseMs ?? 0),
     },
   });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));

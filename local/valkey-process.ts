@@ -259,12 +259,16 @@ function command(
 }
 
 /** Where a Valkey is and who signs in there, as the gateway reads it from its environment. */
-export function valkeyVariables({ address, password }: Pick<ValkeyProcess, 'address' | 'password'>) {
+export function valkeyVariables({
+  address,
+  password,
+  user = 'default',
+}: Pick<ValkeyProcess, 'address' | 'password'> & { readonly user?: string }) {
   if ('unixSocket' in address) throw new Error('the gateway reaches Valkey by address and port only');
   return {
     CAUSEWAY_VALKEY_HOST: address.host,
     CAUSEWAY_VALKEY_PORT: String(address.port),
-    CAUSEWAY_VALKEY_USER: 'default',
+    CAUSEWAY_VALKEY_USER: user,
     CAUSEWAY_VALKEY_PASSWORD: password ?? '',
   };
 }

@@ -56,9 +56,16 @@ export const breaker = z.strictObject({
   maxModels: z.int().min(1).max(1000).default(32),
 });
 
-/** Where limits of the fleet and the shared cache tier live. */
+/**
+ * Where limits of the fleet and the shared cache tier live, in each region. It may fail: no request fails with it
+ * (docs/architecture.md).
+ */
 export const valkey = z.strictObject({
-  /** `none` leaves limits to each node and the cache without its shared tier. @default 'none' */
+  /**
+   * What is deployed. `none` leaves limits to each node and the cache without its shared tier. `npm start` runs one of
+   * its own, whatever stands here.
+   * @default 'none'
+   */
   mode: z.enum(['none', 'serverless', 'replicationGroup']).default('none'),
   /** Node type of a replication group. @default 'cache.t4g.small' */
   nodeType: z
@@ -71,7 +78,11 @@ export const valkey = z.strictObject({
   maxDataGb: z.int().min(1).max(5000).default(5),
   /** Upper bound of a serverless cache's ECPU per second. @default 10000 */
   maxEcpuPerSecond: z.int().min(1000).max(15_000_000).default(10_000),
-  /** Milliseconds after which a call is given up. @default 50 */
+  /**
+   * Milliseconds after which a call is given up, connecting, TLS and sign-in included. A node that has given one up
+   * leaves Valkey alone for a second at least, so this is what a Valkey that hangs costs the requests of that moment.
+   * @default 50
+   */
   timeoutMs: z.int().min(1).max(5000).default(50),
 });
 

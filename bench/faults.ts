@@ -1,0 +1,262 @@
+import { mkdirSync, readFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { createKey } from '../lib/registry/document';
+import { freePort } from '../local/ports';
+import { startValkey, type ValkeyProcess } from '../local/valkey-process';
+import { startDnsServer, type DnsServer } from '../test/gateway/support/dns-server';
+import { startCauseway } from './causeway';
+import { align, median, type Target } from './rounds';
+import type { Bench } from './targets';
+import { load, type Load, type Shot } from './wrk';
+
+/** So few, and with such pauses, that a request's time is its own and not that of those before it. */
+const CONNECTIONS = 8;
+const PAUSE_MS = 10;
+/** Slow enough to be counted exactly, one call a request; and no request of a fault is refused. */
+const LIMITS = { rate: 9, burst: 100_000 };
+/** Where the Valkey of the gateway under test is, and where it moves to. */
+const [OLD, NEW] = ['127.0.0.2', '127.0.0.3'];
+const HOST = 'valkey.bench';
+const [USER, PASSWORD] = ['bench', 'the-password-of-the-benchmark'];
+/** How long a gateway may take to notice that Valkey is back: the looks at it are up to 5 s apart. */
+const BACK_MS = 20_000;
+/** What a fault may add to the p99 after its first second, in ms. */
+const GOAL_MS = 5;
+
+/** What is sent: each is a request for which a healthy gateway asks Valkey. */
+const SHOTS: Readonly<Record<string, Shot>> = {
+  'rate counted exactly': { pauseMs: PAUSE_MS },
+  'answer from the shared tier': { pauseMs: PAUSE_MS, cache: 'max-age=3600' },
+};
+
+/** One fault under one kind of request. Times in ms. */
+export interface FaultFigures {
+  readonly fault: string;
+  readonly request: string;
+  /** The gateway whose Valkey is well, in the same seconds. */
+  readonly healthy: readonly Load[];
+  /** The one whose Valkey fails, after its first second. */
+  readonly faulty: readonly Load[];
+  /** The two seconds in which the fault happens. */
+  readonly onset: Load;
+}
+
+/** A fault: how it begins, and how everything becomes well again. */
+interface Fault {
+  readonly name: string;
+  begin(site: Site): Promise<void>;
+  end(site: Site): Promise<void>;
+}
+
+/** A Valkey that is found by name, and what is done to it. */
+class Site {
+  private constructor(
+    private readonly dir: string,
+    readonly dns: DnsServer,
+    readonly port: number,
+    public valkey: ValkeyProcess,
+  ) {}
+
+  static async start(dir: string): Promise<Site> {
+    const dns = await startDnsServer({ addresses: [OLD], ttl: 1 });
+    const port = await freePort(OLD);
+    mkdirSync(dir, { recursive: true });
+    const site = new Site(dir, dns, port, await Site.valkeyAt(dir, OLD, port));
+    await site.addUser();
+    return site;
+  }
+
+  private static valkeyAt(dir: string, host: string, port: number): Promise<ValkeyProcess> {
+    return startValkey({ dir: join(dir, host), host, port, password: PASSWORD, evictionPolicy: 'noeviction' });
+  }
+
+  async startAgain(host = OLD): Promise<void> {
+    this.valkey = await Site.valkeyAt(this.dir, host, this.port);
+    await this.addUser();
+    this.dns.behave({ addresses: [host], ttl: 1 });
+  }
+
+  async command(...words: readonly string[]): Promise<void> {
+    await this.valkey.command(...words);
+  }
+
+  addUser(): Promise<void> {
+    return this.command('ACL', 'SETUSER', USER, 'on', `>${PASSWORD}`, '~*', '&*', '+@all');
+  }
+
+  async stop(): Promise<void> {
+    await this.valkey.stop();
+    await this.dns.close();
+  }
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+const FAULTS: readonly Fault[] = [
+  // What two gateways differ by when nothing is wrong.
+  { name: 'none', begin: nothing, end: nothing },
+  { name: 'killed', begin: (site) => site.valkey.kill(), end: (site) => site.startAgain() },
+  {
+    name: 'hung',
+    begin: (site) => {
+      site.valkey.pause();
+      return nothing();
+    },
+    end: (site) => {
+      site.valkey.resume();
+      return nothing();
+    },
+  },
+  {
+    name: 'restarted',
+    begin: async (site) => {
+      await site.valkey.kill();
+      await site.startAgain();
+    },
+    end: nothing,
+  },
+  {
+    name: 'moved',
+    begin: async (site) => {
+      const old = site.valkey;
+      await site.startAgain(NEW);
+      await old.kill();
+    },
+    end: async (site) => {
+      await site.valkey.kill();
+      await site.startAgain();
+    },
+  },
+  {
+    name: 'full',
+    begin: (site) => site.command('CONFIG', 'SET', 'maxmemory', '1'),
+    end: (site) => site.command('CONFIG', 'SET', 'maxmemory', '64mb'),
+  },
+  {
+    name: 'wrong credentials',
+    // Its connections are closed with it.
+    begin: (site) => site.command('ACL', 'DELUSER', USER),
+    end: (site) => site.addUser(),
+  },
+];
+
+/** Measures what each fault of Valkey adds to the time of a request. */
+export async function faultRounds(
+  dir: string,
+  bench: Bench,
+  rounds: number,
+  seconds: number,
+): Promise<readonly FaultFigures[]> {
+  const stops: (() => Promise<unknown>)[] = [];
+  // One a fault, so that none runs out of tokens.
+  const keys = FAULTS.map(() => createKey());
+  try {
+    const well = await startValkey({ dir: join(dir, 'well'), password: PASSWORD });
+    stops.push(() => well.stop());
+    const site = await Site.start(join(dir, 'site'));
+    stops.push(() => site.stop());
+    const start = async (name: string, options: Pick<Parameters<typeof startCauseway>[1], 'valkey' | 'resolvers'>) => {
+      const port = await freePort();
+      const { nginx, stdout } = await startCauseway(dir, {
+        ...bench.upstream,
+        ...options,
+        port,
+        name,
+        keys,
+        consumers: FAULTS.map((_, index) => ({ id: `bench-${index}`, ...LIMITS })),
+        // No time in the node's own memory: each hit asks Valkey.
+        config: {
+          cache: { ttl: { proxySeconds: 0, edgeSeconds: 0, sharedSeconds: 3600 } },
+          observability: { gaugeSeconds: 1 },
+        },
+      });
+      stops.push(() => nginx.stop(2000));
+      return { target: { name, url: `https://127.0.0.1:${port}`, pid: nginx.pid }, stdout };
+    };
+    const healthy = await start('healthy', { valkey: well });
+    const faulty = await start('faulty', {
+      valkey: { address: { host: HOST, port: site.port }, user: USER, password: PASSWORD },
+      resolvers: [site.dns.address],
+    });
+    await untilUp(healthy.stdout);
+    await untilUp(faulty.stdout);
+    const figures: FaultFigures[] = [];
+    for (const [index, fault] of FAULTS.entries()) {
+      const shoot = (target: Target, shot: Shot, duration: number): Promise<Load> =>
+        load(target.url, keys[index] ?? '', CONNECTIONS, duration, shot);
+      for (const [request, shot] of Object.entries(SHOTS)) {
+        for (const { target } of [healthy, faulty]) await shoot(target, shot, 1);
+        // With the load on, as it would be: that is how the fault is noticed.
+        const loaded = shoot(faulty.target, shot, 2);
+        await fault.begin(site);
+        const onset = await loaded;
+        const all: { healthy: Load[]; faulty: Load[] } = { healthy: [], faulty: [] };
+        for (let round = 0; round < rounds; round += 1) {
+          all.healthy.push(await shoot(healthy.target, shot, seconds));
+          all.faulty.push(await shoot(faulty.target, shot, seconds));
+          process.stderr.write('.');
+        }
+        figures.push({ fault: fault.name, request, ...all, onset });
+        await fault.end(site);
+        await untilUp(faulty.stdout);
+      }
+    }
+    process.stderr.write('\n');
+    return figures;
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
+
+/** The figures as a table: what the fault adds to the healthy gateway's times. */
+export function faultTable(figures: readonly FaultFigures[]): string {
+  const rows = [
+    [
+      'fault',
+      'request',
+      'healthy p50 ms',
+      'p99 ms',
+      'added p50 ms',
+      'added p99 ms',
+      `within ${GOAL_MS} ms`,
+      'longest at its onset ms',
+      'errors',
+    ],
+  ];
+  for (const { fault, request, healthy, faulty, onset } of figures) {
+    const of = (loads: readonly Load[], pick: (one: Load) => number): number => median(loads.map(pick));
+    const [p50, p99] = [of(healthy, (one) => one.p50Ms), of(healthy, (one) => one.p99Ms)];
+    const added = of(faulty, (one) => one.p99Ms) - p99;
+    rows.push([
+      fault,
+      request,
+      p50.toFixed(3),
+      p99.toFixed(2),
+      (of(faulty, (one) => one.p50Ms) - p50).toFixed(3),
+      added.toFixed(2),
+      added <= GOAL_MS ? 'yes' : 'no',
+      onset.maxMs.toFixed(1),
+      String([...faulty, onset].reduce((sum, one) => sum + one.errors, 0)),
+    ]);
+  }
+  return align(rows);
+}
+
+/** Waits until a gateway says that it uses its Valkey. No load is on it; what it has said before is thrown away. */
+async function untilUp(stdout: string): Promise<void> {
+  truncateSync(stdout);
+  const end = Date.now() + BACK_MS;
+  while (Date.now() < end) {
+    const states = readFileSync(stdout, 'utf8').match(/"ValkeyUp":[01]/g);
+    if (states?.at(-1)?.endsWith('1') === true) return;
+    await pause(100);
+  }
+  throw new Error('the gateway does not use Valkey again');
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((settle) => {
+    setTimeout(settle, ms);
+  });
+}
