@@ -9,8 +9,9 @@
 --   { "ok": false, "error": "invalid", "detail": "utf8", "position": 17 }
 
 local here = arg[0]:match '^(.*/)' or './'
-package.path = here .. '../../lua/?.lua;' .. package.path
+package.path = here .. '../../lua/?.lua;' .. here .. '?.lua;' .. package.path
 
+local frames = require 'frames'
 local scan = require 'causeway.core.scan'
 local quote = require('causeway.core.text').quote
 
@@ -73,15 +74,4 @@ local function request_line(body)
     table.concat(members, ','), table.concat(duplicate, ','), quoted(model), tostring(stream), quoted(reason))
 end
 
-io.stdout:setvbuf 'line'
-while true do
-  local head = io.read(4)
-  if not head then
-    break
-  end
-  local a, b, c, d = head:byte(1, 4)
-  local length = assert(d, 'a length is cut short') + c * 256 + b * 65536 + a * 16777216
-  local body = length > 0 and assert(io.read(length), 'a document is cut short') or ''
-  assert(#body == length, 'a document is cut short')
-  io.write(batch and batch_line(body) or request_line(body), '\n')
-end
+frames.run(batch and batch_line or request_line)
