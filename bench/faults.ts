@@ -1,10 +1,10 @@
-import { mkdirSync, readFileSync, truncateSync } from 'node:fs';
+import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createKey } from '../lib/registry/document';
 import { freePort } from '../local/ports';
-import { startValkey, type ValkeyProcess } from '../local/valkey-process';
-import { startDnsServer, type DnsServer } from '../test/gateway/support/dns-server';
+import { startValkey } from '../local/valkey-process';
+import { VALKEY_FAULTS, ValkeySite, type ValkeyFault } from '../test/gateway/support/valkey-site';
 import { startCauseway } from './causeway';
 import { align, median, type Target } from './rounds';
 import type { Bench } from './targets';
@@ -15,10 +15,6 @@ const CONNECTIONS = 8;
 const PAUSE_MS = 10;
 /** Slow enough to be counted exactly, one call a request; and no request of a fault is refused. */
 const LIMITS = { rate: 9, burst: 100_000 };
-/** Where the Valkey of the gateway under test is, and where it moves to. */
-const [OLD, NEW] = ['127.0.0.2', '127.0.0.3'];
-const HOST = 'valkey.bench';
-const [USER, PASSWORD] = ['bench', 'the-password-of-the-benchmark'];
 /** How long a gateway may take to notice that Valkey is back: the looks at it are up to 5 s apart. */
 const BACK_MS = 20_000;
 /** What a fault may add to the p99 after its first second, in ms. */
@@ -42,103 +38,10 @@ export interface FaultFigures {
   readonly onset: Load;
 }
 
-/** A fault: how it begins, and how everything becomes well again. */
-interface Fault {
-  readonly name: string;
-  begin(site: Site): Promise<void>;
-  end(site: Site): Promise<void>;
-}
-
-/** A Valkey that is found by name, and what is done to it. */
-class Site {
-  private constructor(
-    private readonly dir: string,
-    readonly dns: DnsServer,
-    readonly port: number,
-    public valkey: ValkeyProcess,
-  ) {}
-
-  static async start(dir: string): Promise<Site> {
-    const dns = await startDnsServer({ addresses: [OLD], ttl: 1 });
-    const port = await freePort(OLD);
-    mkdirSync(dir, { recursive: true });
-    const site = new Site(dir, dns, port, await Site.valkeyAt(dir, OLD, port));
-    await site.addUser();
-    return site;
-  }
-
-  private static valkeyAt(dir: string, host: string, port: number): Promise<ValkeyProcess> {
-    return startValkey({ dir: join(dir, host), host, port, password: PASSWORD, evictionPolicy: 'noeviction' });
-  }
-
-  async startAgain(host = OLD): Promise<void> {
-    this.valkey = await Site.valkeyAt(this.dir, host, this.port);
-    await this.addUser();
-    this.dns.behave({ addresses: [host], ttl: 1 });
-  }
-
-  async command(...words: readonly string[]): Promise<void> {
-    await this.valkey.command(...words);
-  }
-
-  addUser(): Promise<void> {
-    return this.command('ACL', 'SETUSER', USER, 'on', `>${PASSWORD}`, '~*', '&*', '+@all');
-  }
-
-  async stop(): Promise<void> {
-    await this.valkey.stop();
-    await this.dns.close();
-  }
-}
-
-const nothing = (): Promise<void> => Promise.resolve();
-
-const FAULTS: readonly Fault[] = [
-  // What two gateways differ by when nothing is wrong.
-  { name: 'none', begin: nothing, end: nothing },
-  { name: 'killed', begin: (site) => site.valkey.kill(), end: (site) => site.startAgain() },
-  {
-    name: 'hung',
-    begin: (site) => {
-      site.valkey.pause();
-      return nothing();
-    },
-    end: (site) => {
-      site.valkey.resume();
-      return nothing();
-    },
-  },
-  {
-    name: 'restarted',
-    begin: async (site) => {
-      await site.valkey.kill();
-      await site.startAgain();
-    },
-    end: nothing,
-  },
-  {
-    name: 'moved',
-    begin: async (site) => {
-      const old = site.valkey;
-      await site.startAgain(NEW);
-      await old.kill();
-    },
-    end: async (site) => {
-      await site.valkey.kill();
-      await site.startAgain();
-    },
-  },
-  {
-    name: 'full',
-    begin: (site) => site.command('CONFIG', 'SET', 'maxmemory', '1'),
-    end: (site) => site.command('CONFIG', 'SET', 'maxmemory', '64mb'),
-  },
-  {
-    name: 'wrong credentials',
-    // Its connections are closed with it.
-    begin: (site) => site.command('ACL', 'DELUSER', USER),
-    end: (site) => site.addUser(),
-  },
+/** What two gateways differ by when nothing is wrong stands first. */
+const FAULTS: readonly Pick<ValkeyFault, 'name' | 'begin' | 'end'>[] = [
+  { name: 'none', begin: () => Promise.resolve(), end: () => Promise.resolve() },
+  ...VALKEY_FAULTS,
 ];
 
 /** Measures what each fault of Valkey adds to the time of a request. */
@@ -152,9 +55,9 @@ export async function faultRounds(
   // One a fault, so that none runs out of tokens.
   const keys = FAULTS.map(() => createKey());
   try {
-    const well = await startValkey({ dir: join(dir, 'well'), password: PASSWORD });
+    const well = await startValkey({ dir: join(dir, 'well'), password: 'of-the-one-that-is-well' });
     stops.push(() => well.stop());
-    const site = await Site.start(join(dir, 'site'));
+    const site = await ValkeySite.start(join(dir, 'site'));
     stops.push(() => site.stop());
     const start = async (name: string, options: Pick<Parameters<typeof startCauseway>[1], 'valkey' | 'resolvers'>) => {
       const port = await freePort();
@@ -175,9 +78,10 @@ export async function faultRounds(
       return { target: { name, url: `https://127.0.0.1:${port}`, pid: nginx.pid }, stdout };
     };
     const healthy = await start('healthy', { valkey: well });
+    const { user, password } = site.target;
     const faulty = await start('faulty', {
-      valkey: { address: { host: HOST, port: site.port }, user: USER, password: PASSWORD },
-      resolvers: [site.dns.address],
+      valkey: { address: site.target, user, password },
+      resolvers: site.resolvers,
     });
     await untilUp(healthy.stdout);
     await untilUp(faulty.stdout);
