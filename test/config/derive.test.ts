@@ -78,6 +78,38 @@ test('the defaults', () => {
   expect(breaker.streamFirstByteSeconds).toBe(120);
 });
 
+describe('upstreams that are waited for one after the other', () => {
+  const upstreams = (first: { repeatAfterSent?: boolean }, more = {}): EnvironmentInput['upstreams'] => [
+    { id: 'a', host: 'a.example', ...first },
+    { id: 'b', host: 'b.example', ...more },
+  ];
+  const idle = (input: EnvironmentInput): number => environment(input, LADDER).timeouts.loadBalancerIdleSeconds;
+
+  test('lengthen what outer hops wait, where a message is repeated after its timeout', () => {
+    expect(idle({ upstreams: upstreams({}) })).toBe(930);
+    expect(idle({ upstreams: upstreams({ repeatAfterSent: true }) })).toBe(1830);
+    // The last one's flag means nothing: nobody is asked after it.
+    expect(idle({ upstreams: upstreams({}, { repeatAfterSent: true }) })).toBe(930);
+  });
+
+  test('are only those that a request may be sent to', () => {
+    const passthrough: EnvironmentInput = { auth: { mode: 'passthrough' } };
+    const first = { repeatAfterSent: true };
+    expect(idle({ ...passthrough, upstreams: upstreams(first) })).toBe(930);
+    expect(idle({ ...passthrough, upstreams: upstreams(first, { takesClientCredential: true }) })).toBe(1830);
+    expect(
+      idle({ upstreams: upstreams(first, { routeClasses: ['count', 'models', 'batches', 'files', 'other'] }) }),
+    ).toBe(930);
+  });
+
+  test('share what the edge waits for a list of models', () => {
+    const input: EnvironmentInput = { edge: { enabled: true }, upstreams: upstreams({}) };
+    expect(environment(input, LADDER).timeouts.upstream.readSeconds.models).toBe(29);
+    const many = Array.from({ length: 9 }, (_, index) => ({ id: `u${index}`, host: `u${index}.example` }));
+    expect(environment({ ...input, upstreams: many }, LADDER).timeouts.upstream.readSeconds.models).toBe(14);
+  });
+});
+
 test('what is given is kept', () => {
   const given: EnvironmentInput = {
     timeouts: {

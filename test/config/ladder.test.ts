@@ -107,6 +107,33 @@ test.each<[string, EnvironmentInput, string[]]>([
     ],
   ],
   [
+    'reads of two upstreams, one after the other, that together are as long as the load balancer’s idle timeout',
+    {
+      upstreams: [
+        { id: 'a', host: 'a.example', repeatAfterSent: true },
+        { id: 'b', host: 'b.example' },
+      ],
+      timeouts: { upstream: { readSeconds: { generate: 450, count: 40 } }, loadBalancerIdleSeconds: 900 },
+    },
+    [
+      'timeouts.upstream.readSeconds.generate: is 450; 2 of these, for as many upstreams one after the other, must be less than timeouts.loadBalancerIdleSeconds (900)',
+    ],
+  ],
+  [
+    'lists of models of two upstreams for which the edge does not wait',
+    {
+      edge,
+      upstreams: [
+        { id: 'a', host: 'a.example' },
+        { id: 'b', host: 'b.example' },
+      ],
+      timeouts: { upstream: { readSeconds: { models: 30 } } },
+    },
+    [
+      'timeouts.upstream.readSeconds.models: is 30; 2 of these, for as many upstreams one after the other, must be less than timeouts.edgeReadSeconds (60)',
+    ],
+  ],
+  [
     'a send that is as long as the load balancer’s idle timeout',
     { timeouts: { client: { sendSeconds: 930 }, loadBalancerIdleSeconds: 930 } },
     ['timeouts.client.sendSeconds: is 930; must be less than timeouts.loadBalancerIdleSeconds (930)'],
@@ -250,7 +277,7 @@ test.each<[string, EnvironmentInput, string[]]>([
 });
 
 test('an idle timeout beyond what an ALB takes is refused, for derived ones too', () => {
-  // No allowed read leads there today; the rule holds should the bounds of reads ever be raised.
+  // No single read that is allowed leads there; two of them may.
   const { timeouts, ...rest } = environment();
   const problems = timeoutsNest({
     ...rest,

@@ -378,6 +378,20 @@ test('of three upstreams each is asked once, in the order of the config', async 
   expect(last.text).toContain('the third’s');
 });
 
+test('no more than four are asked, and an error of our own still finds its way', async () => {
+  const ids = ['second', 'third', 'fourth', 'fifth'];
+  const gateway = await start({ others: ids.map((id) => ({ id })) });
+  for (const mock of [gateway.mock, other(gateway, 'second'), other(gateway, 'third')]) {
+    mock.script({ script: { status: 529 } });
+  }
+  other(gateway, 'fourth').script({ script: { reset: true } });
+  const { answer, line } = await marked(gateway);
+  expect(answer.status).toBe(502);
+  expect(JSON.parse(answer.text)).toMatchObject({ type: 'error', error: { type: 'api_error' } });
+  expect(await line()).toMatchObject({ attempts: 4, Upstream: 'fourth', refusal: 'upstream_unreachable' });
+  expect(ids.map((id) => other(gateway, id).requests().length)).toEqual([1, 1, 1, 0]);
+});
+
 test('a connection that is refused, and one whose certificate is another’s, lead to the second', async () => {
   const refused = await start({ first: { port: await freePort() } });
   const impostor = await start({ first: { host: 'another.claude.test' } });
