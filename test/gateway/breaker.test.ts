@@ -37,6 +37,9 @@ afterEach(async () => {
   for (const gateway of running.splice(0)) await gateway.stop();
 });
 
+/** An upstream that hangs is given up after a second. */
+const IMPATIENT = { upstream: { readSeconds: { generate: 1 } } };
+
 /** The n-th request of a row, by the consumers in turn. */
 function ask(gateway: TestGateway, index: number, options: RequestOptions & { model?: string; stream?: boolean } = {}) {
   const { model = SONNET, stream = false, ...rest } = options;
@@ -93,7 +96,7 @@ function openNow(gateway: TestGateway, upstream = 'mock'): unknown {
 
 describe('an upstream that fails', () => {
   test('is left alone: others get an own error at once; when it is well again it is asked again', async () => {
-    const gateway = await start();
+    const gateway = await start({ config: { timeouts: IMPATIENT } });
     expect(statuses(await askAll(gateway, 3))).toEqual([200, 200, 200]);
 
     gateway.mock.script({ script: OVERLOADED });
@@ -105,13 +108,12 @@ describe('an upstream that fails', () => {
     expect(Number(rejected.headers['retry-after'])).toBeGreaterThanOrEqual(1);
     expect(Number(rejected.headers['retry-after'])).toBeLessThanOrEqual(5);
     expect(Number(rejected.headers['retry-after-ms'])).toBeGreaterThan(0);
-    // The failures and the successes before make the share that is configured.
     const line = await gateway.waitForLine((each) => each['BreakerRejections'] === 1);
     expect(line).toMatchObject({ refusal: 'breaker_open', breaker: 'open', status: 503, RouteClass: 'generate' });
     expect(line).not.toHaveProperty('Upstream');
 
     // What opened it goes on in other ways. The probes find out, and nobody else.
-    for (const script of [{ reset: true }, { cut: { beforeHeaders: true } }, { status: 500 }] as const) {
+    for (const script of [{ reset: true }, { hang: true }, { status: 500 }] as const) {
       gateway.mock.clear();
       gateway.mock.script({ script });
       const before = Date.now();
@@ -143,6 +145,7 @@ describe('an upstream that fails', () => {
     expect(gateway.lines().some((each) => each['BreakerOpenNow'] === 1)).toBe(true);
     await gateway.waitForLine((each) => each['breaker'] === 'probe' && each['status'] === 200);
     await gateway.waitForLine((each) => each['breaker'] === 'probe' && each['status'] === 502);
+    await gateway.waitForLine((each) => each['breaker'] === 'probe' && each['status'] === 504);
     const notices = gateway.errorLog().match(/causeway: the breaker of mock for generate, model \S+ is \S+/g) ?? [];
     expect(new Set(notices)).toEqual(
       new Set(
@@ -357,8 +360,8 @@ describe('with a second upstream', () => {
   };
 
   test('an outage of the first is not seen by its clients, and once it is open it is not asked any more', async () => {
-    const gateway = await start({ others });
-    for (const script of [OVERLOADED, { reset: true }, { cut: { beforeHeaders: true } }] as const) {
+    const gateway = await start({ others, config: { timeouts: IMPATIENT } });
+    for (const script of [OVERLOADED, { reset: true }, { hang: true }] as const) {
       gateway.mock.clear();
       gateway.mock.script({ script });
       const answers = await askAll(gateway, 8);
@@ -368,7 +371,7 @@ describe('with a second upstream', () => {
       });
       expect(last.headers['x-mock-name']).toBe('second');
       // A message that was sent whole and got no answer may have been billed: it is not repeated until the breaker opens.
-      const expected = script === OVERLOADED ? [200] : [200, 502];
+      const expected = script === OVERLOADED ? [200] : [200, 502, 504];
       expect([...new Set(statuses(answers))].filter((status) => !expected.includes(status))).toEqual([]);
     }
     expect(
