@@ -11,6 +11,7 @@ import { issueLeaf } from '../../local/pki';
 import {
   authority,
   eventually,
+  sleep,
   startGateway,
   UPSTREAM_HOST,
   UPSTREAM_SECRET,
@@ -224,6 +225,19 @@ describe('with two upstreams', () => {
       expect(only(other(gateway).requests()).sha256).toBe(sha256(body));
     },
   );
+
+  test('what a client takes to send its body is no time of ours', async () => {
+    const agent = 'failover-test/slow';
+    const exchange = begin(gateway, { open: true, headers: { 'user-agent': agent } });
+    const body = messageBody();
+    exchange.request.write(body.slice(0, 10));
+    await sleep(600);
+    exchange.request.end(body.slice(10));
+    expect((await exchange.answer).status).toBe(200);
+    const line = await gateway.waitForLine((each) => each['userAgent'] === agent);
+    expect(line['Latency']).toBeGreaterThan(500);
+    expect(line['GatewayLatency']).toBeLessThan(500);
+  });
 
   test('a stream comes from the second as it comes', async () => {
     gateway.mock.script({ script: { status: 529 } });
