@@ -78,6 +78,13 @@ describe('upstream_ids.has', function()
     assert.is_false(upstream_ids.has('{"container":null}', 'container'))
   end)
 
+  it('looks no further than it is told', function()
+    local text = '{"file_id":"x"}'
+    assert.is_true(upstream_ids.has_in(text, #'{"file_id":"', 'file_id'))
+    assert.is_false(upstream_ids.has_in(text, #'{"file_id":', 'file_id'))
+    assert.is_false(upstream_ids.has_in(text, 0, 'file_id'))
+  end)
+
   it('looks on after what was none', function()
     assert.is_true(upstream_ids.has('{"a":"\\"file_id\\":","b":["file_id"],"file_id":"x"}', 'file_id'))
   end)

@@ -78,6 +78,8 @@ export const ATTEMPT_RECORD = [
     meaning: 'Status of the upstream’s answer, or nginx’s in its place.',
   },
   { name: 'upstreamAddress', type: 'string', meaning: 'Address and port of the upstream that was asked.' },
+  { name: 'upstreamRequestId', type: 'string', meaning: 'request-id of the upstream’s answer.' },
+  { name: 'model', type: 'string', meaning: 'Model that was asked for.' },
 ] as const satisfies readonly Property[];
 
 /** What may stand on a timer's line beside its metrics and dimensions. */

@@ -149,6 +149,7 @@ describe('with two upstreams', () => {
       UpstreamErrors5xx: 1,
       upstreamStatus: status,
       upstreamAddress: `127.0.0.1:${gateway.mock.port}`,
+      upstreamRequestId: first.requestId,
     });
     expect(failed['UpstreamOverloads']).toBe(status === 529 ? 1 : undefined);
     expect(failed['TimeToFirstByte']).toBeGreaterThan(0);
@@ -310,11 +311,15 @@ describe('with two upstreams', () => {
     ['a container', { container: 'container_011CPR5CNjB747bTd36fQLFk' }],
     ['a container with skills', { container: { id: 'container_1', skills: [] } }],
     ['a container, behind 3 MB', { ...asks('y'.repeat(3_000_000)), container: 'container_1' }],
+    // The file's pieces end within the name.
+    ['a file, across two pieces of a file', asks([{ type: 'text', text: 'x'.repeat(1024 * 1024 - 157) }, file])],
   ])('a message that names %s stays with the upstream that knows it', async (_what, more) => {
     const body = '{"type":"error", "error":{"type":"overloaded_error","message":"as it is"}}';
     gateway.mock.script({ script: { status: 529, body } });
     const answer = await send(gateway, { body: messageBody(more) });
     expect([answer.status, answer.text]).toEqual([529, body]);
+    const counted = await send(gateway, { body: messageBody(more), path: '/v1/messages/count_tokens' });
+    expect([counted.status, counted.text]).toEqual([529, body]);
     expect(other(gateway).requests()).toEqual([]);
   });
 

@@ -2,8 +2,11 @@
 
 local asked = require('causeway.core.asked')
 local clock = require('causeway.io.clock')
+local ffi = require('ffi')
 local members = require('causeway.core.members')
 local upstream_ids = require('causeway.core.upstream_ids')
+
+ffi.cdef('size_t fread(void *bytes, size_t size, size_t count, void *file);')
 
 local M = {}
 
@@ -82,24 +85,29 @@ end
 
 local CONTAINER = { container = true }
 
--- Of a body of hundreds of megabytes no more than this is held at a time, and others get their turn between.
+-- A body in a file is looked at piece by piece, and others get their turn between. The room is the worker's: nobody
+-- waits while a piece is in it.
 local PIECE_BYTES, PAUSE_SECONDS = 1024 * 1024, 0.001
+local piece
+
+local function piece_names_upstream_ids(handle)
+  piece = piece or ffi.new('char[?]', PIECE_BYTES)
+  local length = tonumber(ffi.C.fread(piece, 1, PIECE_BYTES, handle))
+  local found = upstream_ids.has_in(piece, length, 'file_id') or upstream_ids.has_in(piece, length, 'container')
+  return found, length < PIECE_BYTES
+end
 
 local function file_names_upstream_ids()
   local handle = open_file()
   if not handle then
     return false
   end
-  local rest, found = '', false
-  while not found do
-    local piece = handle:read(PIECE_BYTES)
-    if not piece then
-      break
-    end
-    local text = rest .. piece
-    found = upstream_ids.has(text, 'file_id') or upstream_ids.has(text, 'container')
-    rest = text:sub(-upstream_ids.OVERLAP_BYTES)
+  local found, last = piece_names_upstream_ids(handle)
+  while not found and not last do
     ngx.sleep(PAUSE_SECONDS)
+    -- A member may lie across two pieces.
+    handle:seek('cur', -upstream_ids.OVERLAP_BYTES)
+    found, last = piece_names_upstream_ids(handle)
   end
   handle:close()
   return found

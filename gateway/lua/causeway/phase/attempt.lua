@@ -123,7 +123,7 @@ local function may_go_anywhere(request, var)
     return false
   end
   requested.receive(request)
-  return class ~= 'generate' or not requested.names_upstream_ids(var)
+  return class == 'models' or not requested.names_upstream_ids(var)
 end
 
 -- The only upstream, or the one that made what the request names.

@@ -34,6 +34,8 @@ local function tell(request, var, outcome)
     Upstream = request.upstream,
     RouteClass = request.route_class,
     requestId = request.id,
+    model = request.asked_model,
+    upstreamRequestId = failover.last(var.upstream_http_request_id),
     upstreamStatus = outcome.status,
     upstreamAddress = failover.last(var.upstream_addr),
   })
