@@ -40,6 +40,7 @@ export default defineConfig({
           // Claude Platform on AWS: the same API, another quota, another way in.
           id: 'aws',
           host: 'aws-external-anthropic.us-east-1.api.aws',
+          credentialHeader: 'authorization',
           headers: { 'anthropic-workspace-id': 'wrkspc_EXAMPLE' },
           routeClasses: ['generate', 'count', 'models'],
         },
