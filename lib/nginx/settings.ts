@@ -7,7 +7,7 @@ import { attemptsFor, upstreamsFor } from './upstream-names';
  * unless the name says otherwise.
  */
 export function settings(environment: Environment, placement: Placement): string {
-  const { auth, breaker, cache, consumers, limits, observability, upstreams, valkey } = environment;
+  const { auth, breaker, cache, consumers, limits, observability, quota, upstreams, valkey } = environment;
   return `${JSON.stringify(
     {
       environment: environment.name,
@@ -19,6 +19,9 @@ export function settings(environment: Environment, placement: Placement): string
         concurrency: consumers.defaults.concurrency,
         max_streams: consumers.defaults.maxStreams,
       },
+      reservations: reservationsHere(environment, placement),
+      quota: { scarce_share: quota.fairness.scarceShare, max_seconds: quota.fairness.maxSeconds },
+      expected_nodes: nodesHere(environment, placement),
       registry_source: placement.registrySource,
       credentials_source: placement.credentialsSource,
       allow_admin_api: limits.allowAdminApi,
@@ -94,3 +97,22 @@ export function settings(environment: Environment, placement: Placement): string
 
 /** Where Debian keeps the system's authorities. */
 export const DEBIAN_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
+
+/** What is guaranteed to whom, and which part of it this region enforces. On a laptop there are no regions, and no parts. */
+function reservationsHere({ consumers, regions }: Environment, { region }: Placement): Record<string, unknown> {
+  return Object.fromEntries(
+    consumers.reservations.map(({ consumer, requestsPerSecond, shares }) => [
+      consumer,
+      {
+        rate: requestsPerSecond,
+        ...(shares === undefined || regions.length === 0 ? {} : { share: shares[region] ?? 0 }),
+      },
+    ]),
+  );
+}
+
+/** How many nodes there are at least: what a node goes by that has never heard of the others. */
+function nodesHere({ compute, regions }: Environment, { region }: Placement): number {
+  const here = regions.find((each) => each.region === region);
+  return here === undefined ? 1 : (here.minTasks ?? compute.minTasks);
+}

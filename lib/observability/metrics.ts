@@ -173,6 +173,13 @@ const REQUEST_METRICS = [
     meaning: 'Own 429: the limits of a consumer or an address.',
   },
   {
+    name: 'ScarcityRefusals',
+    unit: 'Count',
+    kind: 'request',
+    dimensions: [ALL, BY_CONSUMER],
+    meaning: 'Own 429 while the upstream’s quota ran low, to consumers that had had their share.',
+  },
+  {
     name: 'InputTokens',
     unit: 'Count',
     kind: 'request',
@@ -370,6 +377,35 @@ const NODE_METRICS = [
     kind: 'counter',
     dimensions: [ALL, BY_UPSTREAM],
     meaning: 'How often a breaker closed, by probes that succeeded or because nobody asked any more.',
+  },
+  {
+    name: 'UpstreamQuotaLeft',
+    unit: 'None',
+    kind: 'gauge',
+    dimensions: [BY_UPSTREAM],
+    meaning:
+      'Smallest part (0 to 1) of a rate limit that answers of an upstream said was left; none where they say nothing.',
+  },
+  {
+    name: 'FleetNodes',
+    unit: 'Count',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: 'Nodes that share limits through Valkey, as a node last knew; none where it has no Valkey.',
+  },
+  {
+    name: 'FleetDegraded',
+    unit: 'None',
+    kind: 'gauge',
+    dimensions: [ALL],
+    meaning: '1 where a node keeps its part of the limits by itself, because Valkey is away; else 0.',
+  },
+  {
+    name: 'FleetCalls',
+    unit: 'Count',
+    kind: 'counter',
+    dimensions: [ALL],
+    meaning: 'Round trips to Valkey for limits; those of the cache are not among them.',
   },
   {
     name: 'ValkeyUp',

@@ -40,7 +40,7 @@ test.each<[string, unknown, EffectiveValue['origin']]>([
   ['timeouts.upstream.connectSeconds', 5, 'default'],
   ['timeouts.loadBalancerIdleSeconds', 630, 'derived'],
   ['breaker.streamFirstByteSeconds', 120, 'derived'],
-  ['quota', {}, 'default'],
+  ['quota.fairness.scarceShare', 0.1, 'default'],
 ])('%s is %j by %s', (field, value, origin) => {
   expect(row(field)).toEqual({ field, value, origin });
 });

@@ -8,12 +8,13 @@ import { sendBytes } from './support/wire';
 const PLACES = 5;
 const STREAMS = 2;
 
-describe('the places of a consumer', () => {
+describe.each([{ valkey: false }, { valkey: true }])('the places of a consumer (Valkey: $valkey)', ({ valkey }) => {
   let gateway: TestGateway;
   const key = (id: string): string => gateway.keys[id] ?? '';
 
   beforeAll(async () => {
     gateway = await startGateway({
+      ...(valkey ? { valkey } : {}),
       config: { timeouts: { client: { bodySeconds: 1 } } },
       consumers: [
         { id: 'five', concurrency: PLACES },

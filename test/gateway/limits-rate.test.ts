@@ -1,9 +1,9 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import http from 'node:http';
 import Anthropic from '@anthropic-ai/sdk';
 
 import { sleep, startGateway, type TestGateway } from './harness';
 import { send } from './support/http-client';
+import { NOTHING, pace } from './support/pace';
 import { ASK } from './support/sdk-releases';
 
 /** Done-when 1 of the issue is measured over 30 s; an ordinary run takes less. */
@@ -13,47 +13,6 @@ const TOLERANCE = 0.02;
 /** A burst of a second: a client that the machine holds up for less loses no token. */
 const HAMMERED = { 'rate-20': 20, 'rate-40': 40, 'rate-60': 60 } as const;
 const CALM = { rate: 10, burst: 2 };
-
-interface Count {
-  accepted: number;
-  refused: number;
-  other: number;
-  /** From the first request sent to the last one sent. */
-  asked: number;
-  /** From the first request sent to the last answer received. */
-  seconds: number;
-}
-
-const NOTHING: Count = { accepted: 0, refused: 0, other: 0, asked: 0, seconds: 0 };
-
-/** Sends evenly, whatever comes back, on connections that stay open. */
-async function pace(gateway: TestGateway, key: string, perSecond: number, seconds: number): Promise<Count> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
-  const count = { ...NOTHING };
-  const begun = performance.now();
-  const open = new Set<Promise<void>>();
-  let sent = 0;
-  while (performance.now() - begun < seconds * 1000) {
-    const due = 1 + Math.floor(((performance.now() - begun) / 1000) * perSecond);
-    // A machine that is busy elsewhere must not make a queue here.
-    for (; sent < due; sent += 1) {
-      if (open.size >= 64) continue;
-      count.asked = (performance.now() - begun) / 1000;
-      const request = send(gateway, { key, method: 'GET', path: '/v1/models?limit=1', agent }).then(({ status }) => {
-        count.seconds = (performance.now() - begun) / 1000;
-        if (status === 200) count.accepted += 1;
-        else if (status === 429) count.refused += 1;
-        else count.other += 1;
-      });
-      open.add(request);
-      void request.finally(() => open.delete(request));
-    }
-    await sleep(5);
-  }
-  await Promise.all(open);
-  agent.destroy();
-  return count;
-}
 
 /** How many sockets each worker has open. */
 function socketsOfWorkers(gateway: TestGateway): number[] {

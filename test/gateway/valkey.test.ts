@@ -136,9 +136,12 @@ describe('what it gives', () => {
     // By its digest in vain, then whole.
     await drive(gateway, 'script', { source: 'return 1' }, ['{a}'], []);
     await call(gateway, 'LPUSH', 'a', 1);
-    await eventually(() => (sum('ValkeyCalls') >= 9 ? true : undefined));
-    await gateway.waitForLine((line) => line['ValkeyCalls'] === 0);
-    expect([sum('ValkeyCalls'), sum('ValkeyErrors')]).toEqual([9, 1]);
+    // Without those by which a node says that it lives.
+    const calls = (): number => sum('ValkeyCalls') - sum('FleetCalls');
+    await eventually(() => (calls() >= 9 ? true : undefined));
+    // The first of these went twice, as the script above.
+    expect(calls()).toBeLessThanOrEqual(10);
+    expect(sum('ValkeyErrors')).toBe(1);
   });
 });
 

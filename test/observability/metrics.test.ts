@@ -34,6 +34,6 @@ describe.each(metrics)('$name', (metric) => {
 
   test('is counted by consumer only where someone is billed or limited by it', () => {
     const byConsumer = metric.dimensions.some((set) => set.includes('Consumer'));
-    expect(byConsumer).toBe(/^Requests$|Tokens$|^RateLimited$/.test(metric.name));
+    expect(byConsumer).toBe(/^Requests$|Tokens$|^RateLimited$|^ScarcityRefusals$/.test(metric.name));
   });
 });

@@ -47,7 +47,7 @@ const LAPTOP: Placement = {
   region: 'local',
 };
 
-/** Everything in which the image may differ from a laptop: places, ports, processes, names, and who is believed. */
+/** Everything in which the image may differ from a laptop: places, ports, processes, nodes, names, and who is believed. */
 const STATED = [
   /^\s*(pid|client_body_temp_path|(proxy|fastcgi|uwsgi|scgi)_temp_path|lua_package_path|proxy_cache_path) /,
   /^\s*require\('causeway\.phase\.init'\)/,
@@ -56,7 +56,7 @@ const STATED = [
   /^\s*worker_processes /,
   /^\s*(# .*hop|set_real_ip_from|real_ip_header|real_ip_recursive)/,
   /^\s*add_header x-causeway-region /,
-  /^\s*"(region|registry_source|credentials_source|chain_file|key_file)": /,
+  /^\s*"(region|expected_nodes|registry_source|credentials_source|chain_file|key_file)": /,
 ];
 
 const difference = (one: string, other: string): string[] => {

@@ -36,9 +36,13 @@ export const auth = z.strictObject({
 const reservation = z.strictObject({
   /** The consumer's id in the registry. */
   consumer: identifier,
-  /** Guaranteed requests per second over all regions. */
+  /** Guaranteed requests per second over all regions: what it gets first when the upstream's quota runs low. */
   requestsPerSecond: z.number().positive().max(100_000),
-  /** Which part of it each region enforces: region name → fraction. The fractions add up to 1. */
+  /**
+   * Which part of it, and of the consumer's `rate` and `burst` in the registry, each region enforces: region name →
+   * fraction. The fractions add up to 1; a region that is not named has none.
+   * @default - each region enforces the registry's rate by itself
+   */
   shares: z.record(z.string(), z.number().min(0).max(1)).optional(),
 });
 
@@ -60,7 +64,7 @@ export const consumers = z.strictObject({
   reservations: z.array(reservation).default([]),
 });
 
-/** The organisation's quota at the provider, if it is to be checked against what is promised to consumers. */
+/** The organisation's quota at the provider: what promises to consumers are checked against, and what happens when it runs low. */
 export const quota = z.strictObject({
   /** Requests per minute over the whole organisation. */
   requestsPerMinute: z.int().positive().optional(),
@@ -68,6 +72,19 @@ export const quota = z.strictObject({
   inputTokensPerMinute: z.int().positive().optional(),
   /** Output tokens per minute over the whole organisation. */
   outputTokensPerMinute: z.int().positive().optional(),
+  /** What happens when the upstream's answers say that little of a credential's quota is left. */
+  fairness: z
+    .strictObject({
+      /**
+       * Part of any announced limit below which consumers get their guaranteed rates first, and the others equal parts
+       * of the rest; 0 turns that off.
+       * @default 0.1
+       */
+      scarceShare: z.number().min(0).max(1).default(0.1),
+      /** The longest that this lasts without being announced anew, in seconds. @default 60 */
+      maxSeconds: seconds(1, 3600).default(60),
+    })
+    .prefault({}),
 });
 
 /** One upstream: a native Messages endpoint with a host, a credential and a connection pool of its own. */

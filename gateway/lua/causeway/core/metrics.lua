@@ -150,6 +150,14 @@ return {
       { 'Environment', 'Region', 'Consumer' },
     },
   },
+  ScarcityRefusals = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'Consumer' },
+    },
+  },
   InputTokens = {
     unit = 'Count',
     kind = 'request',
@@ -357,6 +365,34 @@ return {
     dimensions = {
       { 'Environment', 'Region' },
       { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  UpstreamQuotaLeft = {
+    unit = 'None',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region', 'Upstream' },
+    },
+  },
+  FleetNodes = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  FleetDegraded = {
+    unit = 'None',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  FleetCalls = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
     },
   },
   ValkeyUp = {

@@ -3,10 +3,12 @@
 
 local breaker = require('causeway.io.breaker')
 local certificate = require('causeway.io.certificate')
+local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
 local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
 local ffi = require('ffi')
+local fleet = require('causeway.io.fleet')
 local health = require('causeway.phase.health')
 local lines = require('causeway.io.lines')
 local log = require('causeway.io.log')
@@ -24,6 +26,8 @@ local DICTIONARIES = {
   'causeway_documents',
   'causeway_limits',
   'causeway_inflight',
+  'causeway_fleet',
+  'causeway_fairness',
   'causeway_proven',
   'causeway_breaker',
 }
@@ -97,6 +101,8 @@ local function node_metrics()
   end
   if valkey.enabled() then
     local up, calls, errors = valkey.status()
+    local nodes, alone, fleet_calls = fleet.status()
+    metrics.FleetNodes, metrics.FleetDegraded, metrics.FleetCalls = nodes, alone and 1 or 0, fleet_calls
     metrics.ValkeyUp, metrics.ValkeyCalls, metrics.ValkeyErrors = up and 1 or 0, calls, errors
   end
   local days, refused = certificate.status()
@@ -127,6 +133,7 @@ local function on_timer(premature)
     metrics.UpstreamAddresses = addresses and #addresses or 0
     metrics.UpstreamDnsAgeSeconds = age
     metrics.UpstreamDnsFailures = since('dns:' .. upstream.id, failures)
+    metrics.UpstreamQuotaLeft = consumer_limits.quota_left(upstream.id)
     emit(metrics, { Upstream = upstream.id })
   end
 end

@@ -22,26 +22,58 @@ local function state()
 end
 
 -- What one worker holds is counted a second time under its pid, so that it can be given back in its place.
-local function own_key(pid, slot)
-  return 'w:' .. pid .. ':' .. slot
-end
+local own_prefix
 
 local function add(slot, count)
   local total, add_error = dictionary():incr(slot, count, 0)
   if not total then
     return nil, add_error
   end
-  dictionary():incr(own_key(ngx.worker.pid(), slot), count, 0)
+  own_prefix = own_prefix or 'w:' .. ngx.worker.pid() .. ':'
+  dictionary():incr(own_prefix .. slot, count, 0)
   return total
 end
 
---- Takes one of a consumer's places.
+--- What a kind of a consumer's places is counted under.
 -- @tparam string kind `requests` or `streams`
 -- @tparam string consumer its id
+function M.slot(kind, consumer)
+  return kind .. ':' .. consumer
+end
+
+--- Counts one more in a slot.
+-- @treturn number|nil how many there are now; nil where the dictionary cannot count
+function M.enter(slot)
+  return (add(slot, 1))
+end
+
+--- Counts one less.
+function M.leave(slot)
+  add(slot, -1)
+end
+
+--- How many there are in a slot.
+function M.count(slot)
+  return dictionary():get(slot) or 0
+end
+
+--- All slots that hold somebody.
+-- @treturn {string,...}
+function M.slots()
+  local dict, slots = dictionary(), {}
+  for _, key in ipairs(dict:get_keys(0)) do
+    if key:sub(1, 2) ~= 'w:' and (dict:get(key) or 0) > 0 then
+      slots[#slots + 1] = key
+    end
+  end
+  return slots
+end
+
+--- Takes one of a consumer's places.
+-- @tparam string slot
 -- @tparam number limit how many there are
 -- @treturn boolean whether one was free; where the dictionary cannot count, the request passes
-function M.take(kind, consumer, limit)
-  local slot = kind .. ':' .. consumer
+function M.take(slot, limit)
   local total = add(slot, 1)
   if not total then
     return true
@@ -51,11 +83,6 @@ function M.take(kind, consumer, limit)
     return false
   end
   return true
-end
-
---- Gives a place back.
-function M.give_back(kind, consumer)
-  add(kind .. ':' .. consumer, -1)
 end
 
 local function is_alive(pid)

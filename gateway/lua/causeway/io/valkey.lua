@@ -68,16 +68,19 @@ local function failed(generation, why)
   end
 end
 
-local function run(parts, count)
+local function run(parts, count, blocked_ms)
   local generation = health and health:generation()
   -- No address: DNS has not answered yet, which is nothing to be reported.
   if not generation or not connection.has_address() then
     return nil, 'down'
   end
   store():incr(CALLS, 1, 0)
-  local replies, problem = connection.round_trip(generation, parts, count)
+  local replies, problem = connection.round_trip(generation, parts, count, blocked_ms)
   if not replies then
-    failed(generation, problem)
+    -- Who waits may be cut off, and finds out with the next call whether there is more to it.
+    if not (blocked_ms and connection.was_closed(problem)) then
+      failed(generation, problem)
+    end
     store():incr(ERRORS, 1, 0)
     return nil, problem
   end
@@ -90,14 +93,15 @@ end
 --- Runs commands in one round trip. As in Valkey's own scripts, an empty reply is false and an error is
 -- `{ err = message }`.
 -- @tparam {{string,...},...} commands
+-- @tparam[opt=0] number blocked_ms how long commands that wait for something may do so
 -- @treturn table|nil replies in the commands' order
 -- @treturn nil|string `down` where it was not asked, else why it failed
-function M.pipeline(commands)
+function M.pipeline(commands, blocked_ms)
   local parts = {}
   for _, words in ipairs(commands) do
     resp.append(parts, words)
   end
-  local replies, why = run(parts, #commands)
+  local replies, why = run(parts, #commands, blocked_ms)
   if not replies then
     return nil, why
   end

@@ -197,10 +197,11 @@ local STALE = { ['closed'] = true, ['connection reset by peer'] = true, ['broken
 -- @tparam number|string generation connections of another are not used
 -- @tparam {string,...} parts as resp.append makes them
 -- @tparam number count of commands in them
+-- @tparam[opt=0] number blocked_ms how long commands that wait for something may do so
 -- @treturn table|nil as many replies, as resp.read gives them; nil where Valkey cannot be used
 -- @treturn boolean|string whether an error is among the replies, or why it cannot be used
-function M.round_trip(generation, parts, count)
-  local deadline = clock.monotonic_ms() + target.timeout_ms
+function M.round_trip(generation, parts, count, blocked_ms)
+  local deadline = clock.monotonic_ms() + target.timeout_ms + (blocked_ms or 0)
   while true do
     local socket, reused = open(generation, deadline)
     if not socket then
@@ -220,6 +221,12 @@ function M.round_trip(generation, parts, count)
       return nil, failure
     end
   end
+end
+
+--- Whether a round trip failed for a connection that was closed, which says nothing about the server where it had been
+-- open for long.
+function M.was_closed(failure)
+  return STALE[failure] == true
 end
 
 return M

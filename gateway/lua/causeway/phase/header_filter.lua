@@ -1,7 +1,9 @@
 --- Looks at the answer's head: is it a stream, does it carry usage.
 
 local breaker = require('causeway.io.breaker')
+local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
+local limits = require('causeway.phase.limits')
 local proven = require('causeway.io.proven')
 local usage = require('causeway.core.usage')
 
@@ -30,13 +32,22 @@ end
 
 function M.run()
   local request = context.get()
-  if not request or request.refusal then
+  if not request then
+    return
+  end
+  if request.token_budget then
+    limits.tell_budget(request.token_budget, ngx.header)
+  end
+  if request.refusal then
     return
   end
   if request.credential_hash then
     prove(request, ngx.status)
   end
   request.answered = true
+  if request.balanced then
+    consumer_limits.read_announcement(request)
+  end
   local connection = ngx.var.upstream_http_connection
   if connection and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)

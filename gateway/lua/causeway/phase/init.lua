@@ -13,6 +13,7 @@ function M.run(settings_path)
   require('causeway.io.documents').init()
   require('causeway.io.certificate').init(settings.certificate)
   require('causeway.io.valkey').init(os.getenv)
+  require('causeway.io.fleet').init()
   for _, phase in ipairs({
     'access',
     'balancer',

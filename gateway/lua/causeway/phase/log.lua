@@ -3,6 +3,7 @@
 
 local clear = require('table.clear')
 local clock = require('causeway.io.clock')
+local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
 local inflight = require('causeway.io.inflight')
 local lines = require('causeway.io.lines')
@@ -240,6 +241,9 @@ local function build(request, var)
     if status == 429 then
       metrics.RateLimited = 1
     end
+    if request.refusal == 'scarce' then
+      metrics.ScarcityRefusals = 1
+    end
   end
   if request.left_out or request.probe then
     properties.breaker = request.probe and 'probe' or 'open'
@@ -254,6 +258,7 @@ local function build(request, var)
     end
     if usage then
       add_usage(usage)
+      consumer_limits.count_usage(request, usage)
       properties.Model = as_dimension(usage.model)
       properties.model = usage.model or request.model or requested_model(request)
     elseif route_class == 'generate' or route_class == 'count' then
@@ -265,11 +270,11 @@ local function build(request, var)
 end
 
 local function give_back(request)
-  if request.requests_taken then
-    inflight.give_back('requests', request.consumer_id)
+  if request.requests_slot then
+    inflight.leave(request.requests_slot)
   end
-  if request.streams_taken then
-    inflight.give_back('streams', request.consumer_id)
+  if request.streams_slot then
+    inflight.leave(request.streams_slot)
   end
 end
 
