@@ -127,7 +127,7 @@ describe('cache', function()
   it('never goes back to an older copy', function()
     after(100)
     tiers:store(stored, entry 'new')
-    l2.kept.k = { bytes = cache_entry.encode(entry('old', START)), expires = math.huge }
+    l2.kept.k = { bytes = cache_entry.encode(entry('old', START), 'k'), expires = math.huge }
     after(161)
     assert.same({ 'new', 'l2', 61 }, look())
     after(170)
@@ -190,6 +190,14 @@ describe('cache', function()
     assert.has_error(function() tiers:store(stored, entry('x', now, 'b')) end)
   end)
 
+  it('serves no answer that a tier gives for another key', function()
+    tiers:store(stored, entry())
+    local other = { key = 'other', consumer = 'a', epoch = 'e1' }
+    l2.kept.other, l1.kept.other = l2.kept.k, l1.kept.k
+    assert.is_nil(look(FRESH, tiers, other))
+    assert.is_nil(tiers:stale(other))
+  end)
+
   it('serves nothing to a request from before a purge, nor keeps its answer', function()
     tiers:store(stored, entry())
     epochs.a = 'e2'
@@ -241,10 +249,10 @@ describe('cache', function()
   end)
 
   it('bears clocks that differ a little, and believes no others', function()
-    l2.kept.k = { bytes = cache_entry.encode(entry('ahead', START + 4000)), expires = math.huge }
+    l2.kept.k = { bytes = cache_entry.encode(entry('ahead', START + 4000), 'k'), expires = math.huge }
     assert.same({ 'ahead', 'l2', 0 }, look())
     l1.kept.k = nil
-    l2.kept.k = { bytes = cache_entry.encode(entry('far ahead', START + 6000)), expires = math.huge }
+    l2.kept.k = { bytes = cache_entry.encode(entry('far ahead', START + 6000), 'k'), expires = math.huge }
     assert.is_nil(look())
     assert.is_nil(tiers:stale(stored))
     -- Set back while a copy is here.
@@ -257,7 +265,7 @@ describe('cache', function()
   end)
 
   it('takes what is no entry for none', function()
-    for _, bytes in ipairs { '', 'rubbish', cache_entry.encode(entry()):sub(1, -2) } do
+    for _, bytes in ipairs { '', 'rubbish', cache_entry.encode(entry(), 'k'):sub(1, -2) } do
       l2.kept.k = { bytes = bytes, expires = math.huge }
       l1.kept.k = { bytes = bytes, entered = START, expires = math.huge }
       assert.is_nil(look())

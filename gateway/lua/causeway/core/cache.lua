@@ -61,7 +61,7 @@ end
 
 -- The entry of some bytes, if this place's consumer may ever see it now.
 function Cache:read(bytes, place, now)
-  local entry = bytes and cache_entry.decode(bytes)
+  local entry = bytes and cache_entry.decode(bytes, place.key)
   if not entry or entry.consumer ~= place.consumer then
     return nil
   end
@@ -178,7 +178,7 @@ function Cache:store(place, entry)
     return false, 'too_old', 'too_old'
   end
   assert(entry.consumer == place.consumer, 'an answer is kept for whom it was given to')
-  local bytes = cache_entry.encode(entry)
+  local bytes = cache_entry.encode(entry, place.key)
   if #bytes > self.max_item_bytes then
     return false, 'too_large', 'too_large'
   end

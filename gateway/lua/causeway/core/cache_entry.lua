@@ -5,7 +5,9 @@
 --     stored_at = epoch ms of the upstream's answer, etag = string or nil, stream = boolean (the body is SSE),
 --     consumer = id of whom it was given to }
 -- Bytes: the format's word, the length of the whole, and each field behind its length (32 bits, big-endian), so that an
--- answer cut short, run together with another or written by another release is told.
+-- answer cut short, run together with another or written by another release is told. The key that it is kept under
+-- stands in it: an answer that a store gives for another key (replies of a connection that have got out of step, say)
+-- is told as well.
 
 local bit = require('bit')
 
@@ -16,7 +18,7 @@ local sub = string.sub
 
 local M = {}
 
-local WORD = 'CWA1'
+local WORD = 'CWA2'
 local PREFIX_BYTES = #WORD + 4
 
 local function u32(value)
@@ -31,10 +33,12 @@ end
 
 --- An entry as bytes.
 -- @tparam table entry
+-- @tparam string key that it is kept under
 -- @treturn string
-function M.encode(entry)
+function M.encode(entry, key)
   local out = {}
   put(out, ('%d %.0f %s'):format(entry.status, entry.stored_at, entry.stream and 's' or 'j'))
+  put(out, key)
   put(out, entry.consumer)
   put(out, entry.etag or '')
   out[#out + 1] = u32(#entry.headers)
@@ -88,8 +92,9 @@ end
 
 --- The entry that some bytes are.
 -- @tparam string bytes
--- @treturn ?table entry; nil where they are none
-function M.decode(bytes)
+-- @tparam string key that they were found under
+-- @treturn ?table entry; nil where they are none of that key
+function M.decode(bytes, key)
   if sub(bytes, 1, #WORD) ~= WORD or number_at(bytes, #WORD + 1) ~= #bytes then
     return nil
   end
@@ -98,8 +103,11 @@ function M.decode(bytes)
   if not status then
     return nil
   end
-  local consumer, etag, headers, body
-  consumer, at = field_at(bytes, at)
+  local own_key, consumer, etag, headers, body
+  own_key, at = field_at(bytes, at)
+  if own_key == key then
+    consumer, at = field_at(bytes, at)
+  end
   if consumer then
     etag, at = field_at(bytes, at)
   end
