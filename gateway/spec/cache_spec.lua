@@ -226,6 +226,23 @@ describe('cache', function()
     assert.is_nil(look())
   end)
 
+  it('serves nothing for a credential that the upstream has not accepted lately', function()
+    local accepted = true
+    tiers = cache.new {
+      l1 = l1, l2 = l2, clock = function() return now end,
+      ttl = { proxy_seconds = 60, shared_seconds = 300, outage_seconds = 3600 }, max_item_bytes = 1000,
+      epoch = function(consumer) return epochs[consumer] end, confirmed = function() return true end,
+      accepted = function(hash) return hash == 'good' and accepted end,
+    }
+    stored.credential = 'good'
+    tiers:store(stored, entry())
+    assert.truthy(look())
+    assert.is_nil(look(FRESH, tiers, { key = 'k', consumer = 'a', epoch = 'e1', credential = 'other' }))
+    accepted = false
+    assert.is_nil(look())
+    assert.is_nil(tiers:stale(stored))
+  end)
+
   it('counts the time that the shared tier takes', function()
     tiers:store(stored, entry())
     after(299.98)

@@ -8,12 +8,13 @@
 --   - is kept until `ttl.outage_seconds`, for when the upstream does not answer;
 --   - is served to nobody but the consumer whom it was given to, while the request's epoch is the consumer's current
 --     one (a request that began before a purge must not end with a copy from before it), and while the node knows what
---     is current (`confirmed`).
+--     is current (`confirmed`). In `passthrough`, only while the upstream has accepted the credential lately.
 -- Of two copies of one answer the newer counts. One from the future is from a clock that is wrong, and counts as none.
 --
 -- Units: milliseconds on `clock`, seconds in `ttl`, `max_age` and ages that are returned.
 -- Shapes: an entry is that of core/cache_entry. A place is where an answer of one identity is kept:
---   { key = SHA-256 of core/cache_key's identity, consumer = id, epoch = the one in the key }
+--   { key = SHA-256 of core/cache_key's identity, consumer = id, epoch = the one in the key,
+--     credential = SHA-256 of the client's own, in `passthrough`; else nil }
 -- The node's own tier `l1` has
 --   get(key) -> bytes, epoch ms at which they came in; nil where there are none
 --   set(place, bytes, entered_ms, ttl_seconds) -> true, or nil, why not
@@ -38,7 +39,8 @@ local MAX_AHEAD_MS = 5000
 --   { l1, l2 = nil without a shared tier, clock = function() -> epoch ms,
 --     ttl = { proxy_seconds, shared_seconds, outage_seconds }, max_item_bytes,
 --     epoch = function(consumer id) -> its current epoch,
---     confirmed = function() -> whether that is known to be current, within the time in which a revocation must hold }
+--     confirmed = function() -> whether that is known to be current, within the time in which a revocation must hold,
+--     accepted = function(credential) -> whether the upstream has accepted it within that time }
 -- @treturn table cache
 function M.new(parts)
   return setmetatable({
@@ -47,6 +49,7 @@ function M.new(parts)
     clock = parts.clock,
     epoch = parts.epoch,
     confirmed = parts.confirmed,
+    accepted = parts.accepted,
     max_item_bytes = parts.max_item_bytes,
     proxy_ms = parts.ttl.proxy_seconds * 1000,
     shared_ms = parts.ttl.shared_seconds * 1000,
@@ -57,6 +60,7 @@ end
 -- Whether a copy may be given for this place at all.
 function Cache:is_open(place)
   return self.confirmed() and self.epoch(place.consumer) == place.epoch
+    and (place.credential == nil or self.accepted(place.credential))
 end
 
 -- The entry of some bytes, if this place's consumer may ever see it now.

@@ -5,6 +5,7 @@ local cache_key = require('causeway.core.cache_key')
 local cache_l1 = require('causeway.io.cache_l1')
 local cache_l2 = require('causeway.io.cache_l2')
 local documents = require('causeway.io.documents')
+local proven = require('causeway.io.proven')
 local settings = require('causeway.settings')
 local valkey = require('causeway.io.valkey')
 
@@ -15,8 +16,12 @@ M.tiers = nil
 
 --- The current epoch of a consumer, for a request's identity and place.
 -- @tparam string consumer id
--- @treturn ?string nil while there is no registry
+-- @treturn ?string nil while it is not known what was purged: then a request must neither have a copy nor share the
+--   answer to another, which may have been asked for before a purge
 function M.epoch(consumer)
+  if not documents.purges_confirmed() then
+    return nil
+  end
   local all, own = documents.epoch(consumer)
   return all and cache_key.epoch(all, own)
 end
@@ -38,6 +43,7 @@ function M.start()
     max_item_bytes = wanted.max_item_bytes,
     epoch = M.epoch,
     confirmed = documents.purges_confirmed,
+    accepted = proven.is_accepted,
   })
   cache_l1.start(l1, M.epoch)
 end

@@ -1,5 +1,6 @@
 --- Credentials of the mode `passthrough` that the upstream has accepted lately. Only those count as consumers.
 
+local clock = require('causeway.io.clock')
 local settings = require('causeway.settings')
 
 local M = {}
@@ -7,12 +8,14 @@ local M = {}
 --- Whether the upstream accepted this credential within the time in which a revocation must hold.
 -- @tparam string hash SHA-256 of the credential
 function M.is_accepted(hash)
-  return ngx.shared.causeway_proven:get(hash) ~= nil
+  local at = ngx.shared.causeway_proven:get(hash)
+  -- The dictionary goes by the time of day, which may be set back.
+  return at ~= nil and clock.monotonic_ms() - at < settings.auth.revocation_seconds * 1000
 end
 
 --- Remembers that the upstream accepted it.
 function M.accept(hash)
-  ngx.shared.causeway_proven:set(hash, true, settings.auth.revocation_seconds)
+  ngx.shared.causeway_proven:set(hash, clock.monotonic_ms(), settings.auth.revocation_seconds)
 end
 
 --- Forgets it: the upstream refuses it now.
