@@ -7,7 +7,7 @@ local broken = require 'simulation.broken'
 local schedule = require 'simulation.schedule'
 
 local LONG = os.getenv 'CAUSEWAY_LONG_TESTS' == '1'
-local LIVES = LONG and 50000 or 1000
+local LIVES = LONG and 20000 or 600
 -- Lives in which a broken rule must show.
 local ENOUGH = 2000
 local first = tonumber(os.getenv 'CAUSEWAY_TEST_SEED' or '') or os.time() % 1000000

@@ -58,7 +58,7 @@ local function ask_upstream(world, question, consumer, traffic)
     return nil, 'REFUSED'
   end
   proven.accept(consumer)
-  local body = answer_text(world, question, consumer, world:chance(0.2) and world:between(0, 60000) or 20)
+  local body = answer_text(world, question, consumer, world:chance(0.1) and world:between(0, 60000) or 20)
   local began = ngx.now() * 1000
   if question.class == 'generate' then
     world:sleep(world:between(0, traffic.stream_ms))

@@ -73,7 +73,7 @@ local function add_traffic(world, all, questions)
       })
     end
   end
-  now_and_then(world, 0, world:pick { 80, 250, 1000 }, one)
+  now_and_then(world, 0, world:pick { 150, 400, 1000 }, one)
 end
 
 -- Credentials that the upstream does not take any more, in passthrough.
