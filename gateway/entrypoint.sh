@@ -6,6 +6,10 @@
 # elsewhere is cut. The filter ignores the signals that stop nginx, so that nginx's last words are not lost; it ends when
 # nginx does.
 set -eu
+# A socket that a killed nginx left behind keeps this one from listening.
+if [ -f "$1/server/fetch.conf" ]; then
+  rm -f "$(sed -n -E 's/^listen "?unix:(.*\.sock).*/\1/p' "$1/server/fetch.conf")"
+fi
 # As many connections as the machine allows: the usual soft limit of 1024 is no measure of it.
 ulimit -n "$(ulimit -Hn)"
 exec nginx -p "$1" -c nginx.conf 2> >(

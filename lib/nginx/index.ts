@@ -1,6 +1,7 @@
 import type { Environment } from '../config';
 import { addressLimitConf, clientAddressConf, coreConf, logConf, luaConf, nginxConf } from './files/core';
 import { attemptsConf, failoverConf } from './files/attempts';
+import { cachedConf, fetchListenerConf } from './files/fetch';
 import { errorsConf, healthConf, listenConf, routesConf } from './files/server';
 import { upstreamConf, upstreamsConf } from './files/upstreams';
 import type { Placement } from './placement';
@@ -36,6 +37,12 @@ export function renderGateway(environment: Environment, placement: Placement): R
     'server/routes.conf': routesConf(environment, placement),
     'server/attempts.conf': attemptsConf(environment, placement),
     'server/failover.conf': failoverConf(),
+    ...(environment.cache.enabled
+      ? {
+          'server/cached.conf': cachedConf(environment, placement),
+          'server/fetch.conf': fetchListenerConf(environment, placement),
+        }
+      : {}),
     'settings.json': settings(environment, placement),
   };
 }

@@ -1,4 +1,5 @@
-import { MAX_ATTEMPTS, ROUTE_CLASSES, type Environment } from '../config';
+import { MAX_ATTEMPTS, ROUTE_CLASSES, type Environment, type RouteClass } from '../config';
+import { CACHED_CLASSES, fetchSocket, heldBytes, mostFetches } from './fetch';
 import type { Placement } from './placement';
 import { attemptsFor, upstreamsFor } from './upstream-names';
 
@@ -78,6 +79,16 @@ export function settings(environment: Environment, placement: Placement): string
             max_models: breaker.maxModels,
           }
         : null,
+      fetch: cache.enabled
+        ? {
+            socket: fetchSocket(placement),
+            most: mostFetches(environment),
+            held_bytes: heldBytes(environment),
+            silent_seconds: Object.fromEntries(
+              CACHED_CLASSES.map((routeClass) => [routeClass, silentSeconds(environment, routeClass)]),
+            ),
+          }
+        : null,
       valkey: placement.valkey === undefined ? null : { timeout_ms: valkey.timeoutMs, tls: placement.valkey.tls },
       certificate:
         placement.certificate === undefined
@@ -93,6 +104,12 @@ export function settings(environment: Environment, placement: Placement): string
     null,
     2,
   )}\n`;
+}
+
+/** How long nothing may come of a class's answers: each upstream may be silent in its turn. */
+function silentSeconds(environment: Environment, routeClass: RouteClass): number {
+  const { connectSeconds, sendSeconds, readSeconds } = environment.timeouts.upstream;
+  return upstreamsFor(environment, routeClass).length * (connectSeconds + sendSeconds + readSeconds[routeClass]);
 }
 
 /** Where Debian keeps the system's authorities. */

@@ -30,6 +30,19 @@ export const ACCESS_RECORD = [
   { name: 'model', type: 'string', meaning: 'Model that answered, or was asked for where nothing answered.' },
   { name: 'stream', type: 'boolean', meaning: 'Whether the answer was an event stream.' },
   {
+    name: 'cache',
+    type: 'string',
+    meaning: 'HIT, MISS, STALE or BYPASS, as x-causeway-cache told the client; none where nothing is cached.',
+  },
+  { name: 'cacheTier', type: 'string', meaning: 'Where a HIT came from: l1, the node’s memory, or l2, Valkey.' },
+  { name: 'cacheBypass', type: 'string', meaning: 'Why the request went past the cache.' },
+  { name: 'cached', type: 'boolean', meaning: 'Whether the answer is a copy, which costs no tokens.' },
+  {
+    name: 'coalesced',
+    type: 'boolean',
+    meaning: 'Whether it shared the answer to another request, on whose fetch line the upstream’s figures are.',
+  },
+  {
     name: 'status',
     type: 'integer',
     required: true,
@@ -55,7 +68,11 @@ export const ACCESS_RECORD = [
     type: 'string',
     meaning: 'Type of the error event inside a stream, such as overloaded_error.',
   },
-  { name: 'aborted', type: 'boolean', meaning: 'Whether the client left before the answer’s end.' },
+  {
+    name: 'aborted',
+    type: 'boolean',
+    meaning: 'Whether the client left before the answer’s end; of a fetch, whether nobody was left.',
+  },
   { name: 'refusal', type: 'string', meaning: 'Why Causeway itself refused the request.' },
   { name: 'userAgent', type: 'string', meaning: 'user-agent of the client, cut to a bounded length.' },
   { name: 'claudeCodeSessionId', type: 'string', meaning: 'x-claude-code-session-id of the client.' },
@@ -81,6 +98,20 @@ export const ATTEMPT_RECORD = [
   { name: 'upstreamRequestId', type: 'string', meaning: 'request-id of the upstream’s answer.' },
   { name: 'model', type: 'string', meaning: 'Model that was asked for.' },
 ] as const satisfies readonly Property[];
+
+const FETCH_PROPERTIES: ReadonlySet<string> = new Set([
+  ...['requestId', 'upstreamRequestId', 'consumer', 'method', 'path', 'model', 'stream', 'upstreamAddress'],
+  ...['upstreamStatus', 'startTime', 'usageEstimated', 'inBandError', 'aborted', 'refusal', 'breaker', 'attempts'],
+]);
+
+/**
+ * The record of a fetch: an upstream call for all who wait for its answer. It stands for no request of a client, and so
+ * has nothing that a client saw; `requestId` is that of the request that began it.
+ */
+export const FETCH_RECORD = [
+  { name: 'fetch', type: 'boolean', required: true, meaning: 'That the line is a fetch’s, and no request’s.' },
+  ...ACCESS_RECORD.filter(({ name }) => FETCH_PROPERTIES.has(name)),
+] satisfies readonly Property[];
 
 /** What may stand on a timer's line beside its metrics and dimensions. */
 export const NODE_RECORD = [

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ACCESS_RECORD, ATTEMPT_RECORD, NODE_RECORD, type Property } from './access-record';
+import { ACCESS_RECORD, ATTEMPT_RECORD, FETCH_RECORD, NODE_RECORD, type Property } from './access-record';
 import { DIMENSIONS, METRICS, type Dimension, type Metric } from './metrics';
 
 /** CloudWatch's own bound on the number of metrics in one directive. */
@@ -35,12 +35,20 @@ const TYPES = {
   boolean: z.boolean(),
 };
 
+/** What is counted or measured on the lines of clients' requests, and would count twice on a fetch's. */
+const CLIENT_METRICS: ReadonlySet<string> = new Set([
+  ...['Requests', 'Latency', 'GatewayLatency', 'Errors4xx', 'Errors5xx', 'ClientAborts', 'Refusals', 'RateLimited'],
+  ...['InternalErrors', 'RequestBytes', 'ResponseBytes'],
+]);
+
 /** Properties of which more is known than their type. */
 const NARROWER: Readonly<Record<string, z.ZodType>> = {
   path: z.string().regex(/^[^?]+$/, 'must hold no query'),
   status: z.int().min(100).max(599),
   upstreamStatus: z.int().min(100).max(599),
   startTime: z.iso.datetime(),
+  cache: z.enum(['HIT', 'MISS', 'STALE', 'BYPASS']),
+  cacheTier: z.enum(['l1', 'l2']),
 };
 
 /**
@@ -103,13 +111,18 @@ function propertyProblems(line: Line, metrics: readonly string[]): string[] {
   if (isNode && (kinds.has('request') || kinds.has('attempt'))) {
     return ['mixes metrics of a request with those of the node'];
   }
-  const isRequest = !isNode && !kinds.has('attempt');
-  const record = isNode ? NODE_RECORD : isRequest ? ACCESS_RECORD : ATTEMPT_RECORD;
+  const isFetch = line['fetch'] === true;
+  const isRequest = !isNode && !isFetch && !kinds.has('attempt');
+  const record = isNode ? NODE_RECORD : isFetch ? FETCH_RECORD : isRequest ? ACCESS_RECORD : ATTEMPT_RECORD;
   const properties = new Map<string, Property>(record.map((each) => [each.name, each]));
   const problems = [...properties.values()]
     .filter(({ name, required }) => required === true && !(name in line))
     .map(({ name }) => `${name}: is missing`);
   if (isRequest && !metrics.includes('Requests')) problems.push('Requests: is missing');
+  if (isFetch) {
+    const clients = metrics.filter((name) => CLIENT_METRICS.has(name));
+    problems.push(...clients.map((name) => `${name}: is of what a client saw, and stands on a fetch's line`));
+  }
   for (const [name, value] of Object.entries(line)) {
     if (name === '_aws' || metrics.includes(name)) continue;
     const property = properties.get(name);

@@ -22,7 +22,14 @@ async function withGateway(
   }
 }
 
-const ask = (gateway: TestGateway, key: string, from?: string, path = '/v1/models?limit=1'): Promise<Answer> =>
+/** Each request is another, so that each is counted at the upstream too. */
+let asked = 0;
+const ask = (
+  gateway: TestGateway,
+  key: string,
+  from?: string,
+  path = `/v1/models?limit=1&asked=${++asked}`,
+): Promise<Answer> =>
   send(gateway, {
     key,
     method: 'GET',

@@ -56,7 +56,7 @@ const STATED = [
   /^\s*worker_processes /,
   /^\s*(# .*hop|set_real_ip_from|real_ip_header|real_ip_recursive)/,
   /^\s*add_header x-causeway-region /,
-  /^\s*"(region|expected_nodes|registry_source|credentials_source|chain_file|key_file)": /,
+  /^\s*"(region|expected_nodes|registry_source|credentials_source|chain_file|key_file|socket)": /,
 ];
 
 const difference = (one: string, other: string): string[] => {

@@ -1,5 +1,6 @@
 import type { Environment } from '../../config';
 import { block, comment, directive, file } from '../directives';
+import { mostFetches } from '../fetch';
 import type { Placement } from '../placement';
 import { DEBIAN_CA_FILE } from '../settings';
 
@@ -21,8 +22,8 @@ export function nginxConf(environment: Environment, placement: Placement): strin
     directive('worker_shutdown_timeout', `${environment.timeouts.maxStreamSeconds + 10}s`),
     '',
     block('events', [
-      comment('Client and upstream side of every request.'),
-      directive('worker_connections', environment.limits.workerConnections * 2),
+      comment('Client and upstream side of every request, and both ends of fetches.'),
+      directive('worker_connections', environment.limits.workerConnections * 2 + fetchesOf(environment) * 2),
     ]),
     '',
     block('http', [
@@ -39,9 +40,16 @@ export function nginxConf(environment: Environment, placement: Placement): strin
         directive('include', 'server/health.conf'),
         directive('include', 'server/routes.conf'),
         directive('include', 'server/attempts.conf'),
+        ...(environment.cache.enabled ? [directive('include', 'server/cached.conf')] : []),
       ]),
+      ...(environment.cache.enabled ? [block('server', [directive('include', 'server/fetch.conf')])] : []),
     ]),
   );
+}
+
+/** How many answers a worker may fetch for several clients. */
+function fetchesOf(environment: Environment): number {
+  return environment.cache.enabled ? mostFetches(environment) : 0;
 }
 
 /** Times, sizes and manners towards clients. */
@@ -122,7 +130,7 @@ export function addressLimitConf({ limits }: Environment): string {
 }
 
 /** The data plane: where its code is, its shared memory, its phases that belong to no location. */
-export function luaConf({ cache }: Environment, placement: Placement): string {
+export function luaConf(environment: Environment, placement: Placement): string {
   return file(
     directive('lua_package_path', `${placement.luaDirectory}/?.lua;;`),
     comment('State that workers share and a reload keeps: addresses, the certificate, gauges, who works.'),
@@ -141,13 +149,15 @@ export function luaConf({ cache }: Environment, placement: Placement): string {
     directive('lua_shared_dict', 'causeway_proven', '4m'),
     comment('Breakers: what failed and succeeded lately, and which are open.'),
     directive('lua_shared_dict', 'causeway_breaker', '4m'),
-    ...cacheMemory(cache),
+    ...cacheMemory(environment.cache),
     directive('lua_code_cache', 'on'),
-    comment('Timers: DNS, registry, credentials, certificate and gauges, of each worker.'),
-    directive('lua_max_running_timers', 256),
-    directive('lua_max_pending_timers', 256),
+    comment('Timers of each worker: DNS, registry, credentials, certificate, gauges; and one for each fetch.'),
+    directive('lua_max_running_timers', 256 + fetchesOf(environment)),
+    directive('lua_max_pending_timers', 256 + fetchesOf(environment)),
     comment('A client that closes mid-handshake is no error of ours.'),
     directive('lua_socket_log_errors', 'off'),
+    comment('Names of headers reach clients as the upstream wrote them, also those of copies.'),
+    directive('lua_transform_underscores_in_response_headers', 'off'),
     ...valkeyTls(placement),
     block('init_by_lua_block', [`require('causeway.phase.init').run('${placement.prefix}/settings.json')`]),
     block('init_worker_by_lua_block', ["require('causeway.phase.init_worker').run()"]),
@@ -164,6 +174,8 @@ function cacheMemory({ enabled, nodeBytes }: Environment['cache']): string[] {
     directive('lua_shared_dict', 'causeway_cache', `${kib}k`),
     directive('lua_shared_dict', 'causeway_cache_index', `${Math.ceil(kib / 8) + 1024}k`),
     directive('lua_shared_dict', 'causeway_cache_shares', '1m'),
+    comment('Who fetches what, and answers on their way from one worker to another.'),
+    directive('lua_shared_dict', 'causeway_flights', '16m'),
   ];
 }
 

@@ -28,7 +28,7 @@ const PRIVATE_STATUSES: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** Which location a route class is. Longer prefixes win, so `other` is what is left. */
-const LOCATIONS: Readonly<Record<RouteClass, readonly string[]>> = {
+export const LOCATIONS: Readonly<Record<RouteClass, readonly string[]>> = {
   generate: ['= /v1/messages'],
   count: ['= /v1/messages/count_tokens'],
   batches: ['^~ /v1/messages/batches'],

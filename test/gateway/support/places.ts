@@ -5,12 +5,15 @@ import { send } from './http-client';
 /** How long each of the requests that count places stays with the upstream, in milliseconds. */
 const STAY_MS = 700;
 
+/** Each of those requests is another: identical ones would share one call, and hold no place of the upstream's. */
+let asked = 0;
+
 /** How many of `count` requests at once find a place. */
 async function countPlaces(gateway: TestGateway, consumer: string, count: number): Promise<number> {
   const key = gateway.keys[consumer] ?? '';
   const answers = await Promise.all(
     Array.from({ length: count }, () =>
-      send(gateway, { key, method: 'GET', path: '/v1/models', script: { delayMs: STAY_MS } }),
+      send(gateway, { key, method: 'GET', path: `/v1/models?asked=${++asked}`, script: { delayMs: STAY_MS } }),
     ),
   );
   const served = answers.filter(({ status }) => status === 200).length;

@@ -210,6 +210,46 @@ return {
       { 'Environment', 'Region' },
     },
   },
+  CacheHits = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  CacheMisses = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  CacheStale = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  CacheBypasses = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
+  CoalescedRequests = {
+    unit = 'Count',
+    kind = 'request',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
+    },
+  },
   RequestBytes = {
     unit = 'Bytes',
     kind = 'request',
@@ -253,6 +293,28 @@ return {
     kind = 'gauge',
     dimensions = {
       { 'Environment', 'Region' },
+    },
+  },
+  ActiveFetches = {
+    unit = 'Count',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  FlightBytes = {
+    unit = 'Bytes',
+    kind = 'gauge',
+    dimensions = {
+      { 'Environment', 'Region' },
+    },
+  },
+  CacheStores = {
+    unit = 'Count',
+    kind = 'counter',
+    dimensions = {
+      { 'Environment', 'Region' },
+      { 'Environment', 'Region', 'RouteClass' },
     },
   },
   WorkerMemoryBytes = {

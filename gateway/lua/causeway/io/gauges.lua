@@ -2,6 +2,7 @@
 -- own numbers in the shared dictionary; one of them adds up and speaks for all.
 
 local breaker = require('causeway.io.breaker')
+local cache = require('causeway.io.cache')
 local certificate = require('causeway.io.certificate')
 local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
@@ -9,6 +10,7 @@ local dns = require('causeway.io.dns')
 local documents = require('causeway.io.documents')
 local ffi = require('ffi')
 local fleet = require('causeway.io.fleet')
+local flights = require('causeway.io.flights')
 local health = require('causeway.phase.health')
 local lines = require('causeway.io.lines')
 local log = require('causeway.io.log')
@@ -30,7 +32,12 @@ local DICTIONARIES = {
   'causeway_fairness',
   'causeway_proven',
   'causeway_breaker',
+  'causeway_cache',
+  'causeway_cache_index',
+  'causeway_cache_shares',
+  'causeway_flights',
 }
+local CACHED_CLASSES = { 'generate', 'count', 'models' }
 
 -- Counters as they stood at the last line: lines carry what was added since.
 local told = {}
@@ -65,32 +72,49 @@ end
 
 local function publish()
   local key = 'active:' .. ngx.worker.pid()
-  local value = context.active.requests .. ' ' .. context.active.streams
+  local active, flying = context.active, flights.active
+  local value = ('%d %d %d %d'):format(active.requests, active.streams, flying.fetches, flying.bytes)
   -- Workers that are gone take their numbers with them.
   ngx.shared.causeway_state:set(key, value, settings.gauge_seconds * 3)
 end
 
+-- What all workers have at the moment: requests, streams, fetches, bytes that flights hold.
 local function total_active()
-  local requests, streams = 0, 0
+  local totals = { 0, 0, 0, 0 }
   local dictionary = ngx.shared.causeway_state
   for _, key in ipairs(dictionary:get_keys(0)) do
     if key:sub(1, 7) == 'active:' then
-      local own_requests, own_streams = (dictionary:get(key) or ''):match('^(%d+) (%d+)$')
-      requests = requests + (tonumber(own_requests) or 0)
-      streams = streams + (tonumber(own_streams) or 0)
+      local index = 0
+      for number in (dictionary:get(key) or ''):gmatch('%d+') do
+        index = index + 1
+        totals[index] = totals[index] + tonumber(number)
+      end
     end
   end
-  return requests, streams
+  return totals
+end
+
+-- Answers that were stored, by route class.
+local function emit_stores()
+  for _, class in ipairs(CACHED_CLASSES) do
+    local stored = since('stores:' .. class, ngx.shared.causeway_state:get('cache_stores:' .. class) or 0)
+    if stored > 0 then
+      emit({ CacheStores = stored }, { RouteClass = class })
+    end
+  end
 end
 
 local function node_metrics()
-  local requests, streams = total_active()
+  local totals = total_active()
   local metrics = {
     ActiveConnections = active_connections(),
-    ActiveRequests = requests,
-    ActiveStreams = streams,
+    ActiveRequests = totals[1],
+    ActiveStreams = totals[2],
     Ready = #health.missing() == 0 and 1 or 0,
   }
+  if cache.tiers then
+    metrics.ActiveFetches, metrics.FlightBytes = totals[3], totals[4]
+  end
   local registry, credentials = documents.registry, documents.credentials
   metrics.RegistryAgeSeconds = registry:age_seconds()
   metrics.RegistryRefused = since('registry', registry.refused)
@@ -123,8 +147,11 @@ local function on_timer(premature)
     return
   end
   emit(node_metrics(), {})
+  emit_stores()
   for _, name in ipairs(DICTIONARIES) do
-    emit({ DictFreeBytes = ngx.shared[name]:free_space() }, { Dict = name })
+    if ngx.shared[name] then
+      emit({ DictFreeBytes = ngx.shared[name]:free_space() }, { Dict = name })
+    end
   end
   for _, upstream in ipairs(settings.upstreams) do
     local age, failures = dns.status(upstream.id)

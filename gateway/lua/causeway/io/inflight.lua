@@ -1,10 +1,8 @@
 --- How many requests and streams each consumer has in flight on this node, exactly: counted in shared memory, given
 -- back in the log phase, and taken back from a worker that died with requests open.
 
-local ffi = require('ffi')
 local log = require('causeway.io.log')
-
-ffi.cdef('int kill(int pid, int signal);')
+local workers = require('causeway.io.workers')
 
 local M = {}
 
@@ -85,10 +83,6 @@ function M.take(slot, limit)
   return true
 end
 
-local function is_alive(pid)
-  return ffi.C.kill(pid, 0) == 0
-end
-
 local function forget_worker(pid)
   local dict = dictionary()
   local prefix = 'w:' .. pid .. ':'
@@ -116,7 +110,7 @@ local function sweep(premature)
   for _, key in ipairs(state():get_keys(0)) do
     local pid = tonumber(key:match('^pid:(%d+)$'))
     -- During a reload two workers look; what was held is given back once.
-    if pid and not is_alive(pid) and state():add('reaped:' .. pid, true, REAPED_SECONDS) then
+    if pid and not workers.is_alive(pid) and state():add('reaped:' .. pid, true, REAPED_SECONDS) then
       forget_worker(pid)
     end
   end

@@ -1,11 +1,13 @@
 --- May they: refusals, the consumer's limits and policies; then the way to an upstream.
 
 local attempt = require('causeway.phase.attempt')
+local cached = require('causeway.phase.cached')
 local context = require('causeway.phase.context')
 local limits = require('causeway.phase.limits')
 local policy = require('causeway.core.policy')
 local refuse = require('causeway.phase.refuse')
 local request_body = require('causeway.io.request_body')
+local request_head = require('causeway.io.request_head')
 local requested = require('causeway.io.requested')
 
 local M = {}
@@ -33,38 +35,12 @@ local function strip_nominated(connection)
   end
 end
 
--- Methods that over HTTP/2 are taken to have no body unless they say its length: there is no telling before it comes.
-local BODILESS = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
-
--- What policies ask of the head. By exact names: nginx's variables take `Content_Length` for `Content-Length`.
-local function read_head(var)
-  local headers = ngx.req.get_headers(0)
-  local length = tonumber(var.content_length)
-  local http2 = ngx.req.http_version() >= 2
-  local has_body = (length or 0) > 0 or headers['transfer-encoding'] ~= nil
-  if http2 and not length then
-    has_body = not BODILESS[ngx.req.get_method()]
-  end
-  local override
-  for _, name in ipairs(policy.OVERRIDES) do
-    override = override or headers[name] and name
-  end
-  return {
-    has_body = has_body,
-    length = length,
-    http2 = http2,
-    encoding = headers['content-encoding'],
-    content_type = headers['content-type'],
-    override = override,
-  }
-end
-
 local function apply_policy(request, var)
   local consumer, class = request.consumer, request.class
   if not policy.needs_head(consumer, class) then
     return
   end
-  local head = read_head(var)
+  local head = request_head.read(var)
   local refusal = policy.check_head(consumer, class, head)
   if refusal then
     return refuse.send(request, refusal.status, refusal.reason, refusal.message)
@@ -97,6 +73,9 @@ function M.run()
   local connection = var.http_connection
   if connection and connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)
+  end
+  if request.consumer then
+    cached.run(request, var)
   end
   -- Last: it may not come back.
   return attempt.begin(request, var)

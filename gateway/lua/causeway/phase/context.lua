@@ -29,7 +29,9 @@ end
 
 --- Begins a request's context. Fields: `id` (the gateway's own request id, in the API's form), `started` (monotonic
 -- ms), and what later phases add.
-function M.begin(started)
+-- @tparam number started
+-- @tparam ?string fetch_for where it is no client's request but a fetch (io/fetch): the id of the one that began it
+function M.begin(started, fetch_for)
   next_key = next_key + 1
   id_prefix = id_prefix or random_prefix()
   local context = new_table(0, FIELDS)
@@ -37,7 +39,11 @@ function M.begin(started)
   inflight[next_key] = context
   ngx.var.causeway_key = next_key
   ngx.ctx.causeway = context
-  M.active.requests = M.active.requests + 1
+  if fetch_for then
+    context.id, context.fetch = fetch_for, true
+  else
+    M.active.requests = M.active.requests + 1
+  end
   return context
 end
 
@@ -64,7 +70,9 @@ end
 function M.mark_stream(context)
   if not context.stream then
     context.stream = true
-    M.active.streams = M.active.streams + 1
+    if not context.fetch then
+      M.active.streams = M.active.streams + 1
+    end
   end
 end
 
@@ -72,9 +80,9 @@ end
 function M.finish(context)
   if inflight[context.key] then
     inflight[context.key] = nil
-    M.active.requests = M.active.requests - 1
-    if context.stream then
-      M.active.streams = M.active.streams - 1
+    if not context.fetch then
+      M.active.requests = M.active.requests - 1
+      M.active.streams = M.active.streams - (context.stream and 1 or 0)
     end
   end
 end

@@ -41,6 +41,9 @@ function M.run()
   if request.refusal then
     return
   end
+  if request.cache then
+    ngx.header['x-causeway-cache'] = request.cache
+  end
   if request.credential_hash then
     prove(request, ngx.status)
   end

@@ -14,12 +14,15 @@ function M.run(settings_path)
   require('causeway.io.certificate').init(settings.certificate)
   require('causeway.io.valkey').init(os.getenv)
   require('causeway.io.fleet').init()
+  require('causeway.io.fetch').init()
   for _, phase in ipairs({
     'access',
     'balancer',
     'body_filter',
+    'cached_answer',
     'certificate',
     'exit_worker',
+    'fetched',
     'header_filter',
     'health',
     'init_worker',
@@ -28,6 +31,7 @@ function M.run(settings_path)
     'own_error',
     'probe',
     'rewrite',
+    'uncached',
   }) do
     require('causeway.phase.' .. phase)
   end

@@ -1,6 +1,7 @@
 --- The last phase: what the request was and cost becomes one line: metrics, and the access record beside them. What is
 -- a metric or a dimension stands there once, under that name.
 
+local cached = require('causeway.phase.cached')
 local clear = require('table.clear')
 local clock = require('causeway.io.clock')
 local consumer_limits = require('causeway.io.consumer_limits')
@@ -105,12 +106,12 @@ local function left_midway(request, status)
   if status == CLIENT_LEFT then
     return true
   end
-  return facts.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil
+  return facts.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil and not request.cut
 end
 
 -- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
 local function gateway_ms(request, upstream_seconds)
-  local spent = clock.monotonic_ms() - request.started - (request.received_ms or 0)
+  local spent = clock.monotonic_ms() - request.started - (request.received_ms or 0) - (request.waited_ms or 0)
   if request.balanced then
     spent = spent - (request.balanced - (request.passed or request.started))
     if upstream_seconds then
@@ -189,6 +190,68 @@ local function add_client(var)
   end
 end
 
+local CACHE_METRICS = { HIT = 'CacheHits', MISS = 'CacheMisses', STALE = 'CacheStale', BYPASS = 'CacheBypasses' }
+
+-- What the cache did for the request. Where no upstream was asked for it alone, none of its figures stand on its line:
+-- those of an answer that was fetched are on the fetch's own.
+local function add_cache(request)
+  local state = request.cache
+  metrics[CACHE_METRICS[state]] = 1
+  properties.cache = state
+  properties.cacheTier = request.cache_tier
+  properties.cacheBypass = request.cache_bypass
+  if request.balanced then
+    return
+  end
+  if request.coalesced then
+    metrics.CoalescedRequests = 1
+    properties.coalesced = true
+  end
+  properties.upstreamRequestId = request.answer_id
+  properties.stream = request.stream or false
+  properties.model = request.model
+  if state == 'HIT' or state == 'STALE' then
+    properties.cached = true
+    if request.class == 'generate' then
+      metrics.InputTokens, metrics.OutputTokens = 0, 0
+    end
+  end
+end
+
+-- What the client saw.
+local function add_client_side(request, var, status, aborted)
+  properties.clientAddress = facts.remote_addr
+  properties.protocol = facts.server_protocol
+  properties.status = aborted and CLIENT_LEFT or status
+  add_client(var)
+  metrics.Requests = 1
+  -- Also none is said: an alarm that takes releases back must not find the metric missing.
+  metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
+  metrics.Latency = milliseconds(tonumber(facts.request_time))
+  metrics.GatewayLatency = gateway_ms(request, sum_numbers(facts.upstream_response_time))
+  metrics.RequestBytes = tonumber(facts.request_length)
+  metrics.ResponseBytes = tonumber(facts.bytes_sent)
+  if aborted then
+    metrics.ClientAborts = 1
+  elseif status >= 500 then
+    metrics.Errors5xx = 1
+  elseif status >= 400 then
+    metrics.Errors4xx = 1
+  end
+  if request.refusal then
+    metrics.Refusals = 1
+    if status == 429 then
+      metrics.RateLimited = 1
+    end
+    if request.refusal == 'scarce' then
+      metrics.ScarcityRefusals = 1
+    end
+  end
+  if request.cache then
+    add_cache(request)
+  end
+end
+
 local function build(request, var)
   local status = ngx.status
   -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
@@ -204,46 +267,24 @@ local function build(request, var)
   properties.Environment = settings.environment
   properties.Region = settings.region
   properties.requestId = request.id
-  properties.clientAddress = facts.remote_addr
   -- Not nginx's own variable: it says GET once an own error has been redirected to.
   properties.method = request.method or (var.request or ''):match('^([%u_%-]+) ')
   -- As it was sent, without the query: decoded, an encoded question mark would look like one.
   properties.path = path_of(request.target or var.request_uri)
-  properties.protocol = facts.server_protocol
-  properties.status = aborted and CLIENT_LEFT or status
   properties.startTime = rfc3339(ngx.req.start_time())
-  add_client(var)
-  metrics.Requests = 1
-  -- Also none is said: an alarm that takes releases back must not find the metric missing.
-  metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
-  metrics.Latency = milliseconds(tonumber(facts.request_time))
-  metrics.GatewayLatency = gateway_ms(request, sum_numbers(facts.upstream_response_time))
-  metrics.RequestBytes = tonumber(facts.request_length)
-  metrics.ResponseBytes = tonumber(facts.bytes_sent)
   local route_class = request.route_class
   properties.RouteClass = route_class
-  if aborted then
-    metrics.ClientAborts = 1
-    properties.aborted = true
-  elseif status >= 500 then
-    metrics.Errors5xx = 1
-  elseif status >= 400 then
-    metrics.Errors4xx = 1
-  end
+  properties.aborted = aborted or nil
   properties.consumer = request.consumer_id
   -- An unproven credential makes no dimension: anybody could make as many as they like.
   if not request.unproven or status < 400 then
     properties.Consumer = request.consumer_id
   end
-  if request.refusal then
-    properties.refusal = request.refusal
-    metrics.Refusals = 1
-    if status == 429 then
-      metrics.RateLimited = 1
-    end
-    if request.refusal == 'scarce' then
-      metrics.ScarcityRefusals = 1
-    end
+  properties.refusal = request.refusal
+  if request.fetch then
+    properties.fetch = true
+  else
+    add_client_side(request, var, status, aborted)
   end
   if request.left_out or request.probe then
     properties.breaker = request.probe and 'probe' or 'open'
@@ -285,8 +326,14 @@ function M.run()
   -- First: whatever may fail below, a place that is not given back, or a context that is kept, is gone for good.
   give_back(request)
   context.finish(request)
+  if request.reader then
+    cached.leave(request)
+  end
   build(request, var)
-  lines.add()
+  -- A fetch that ended before any upstream was asked has nothing to say; the clients' lines say why.
+  if not request.fetch or next(metrics) ~= nil then
+    lines.add()
+  end
 end
 
 return M

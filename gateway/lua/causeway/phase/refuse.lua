@@ -19,6 +19,10 @@ function M.send(context, status, reason, message, headers, kind)
   header['content-type'] = 'application/json'
   header['content-length'] = #body
   header['request-id'] = context.id
+  if context.fetch then
+    -- Whoever waits for it is told that this is no answer of the upstream.
+    header['x-causeway-refusal'] = reason
+  end
   if headers then
     for name, value in pairs(headers) do
       header[name] = value

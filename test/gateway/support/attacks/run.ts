@@ -43,8 +43,12 @@ function consumers(keys: Keys, revoked: boolean): RegisteredConsumer[] {
 /** Starts a gateway that knows these keys, the revoked one revoked while it ran. */
 async function start(keys: Keys): Promise<TestGateway> {
   const gateway = await startGateway({
-    // What is limited by address is another test's matter.
-    config: { limits: { perAddress: { rate: 100_000, burst: 100_000 } } },
+    config: {
+      // What is limited by address is another test's matter.
+      limits: { perAddress: { rate: 100_000, burst: 100_000 } },
+      // No copy serves, so that whatever passes can be seen upstream; it passes as it does where one may be kept.
+      cache: { ttl: { edgeSeconds: 0, proxySeconds: 0, sharedSeconds: 0 } },
+    },
   });
   for (const each of Object.values(keys) as string[]) gateway.secret(each);
   const statusOf = async (key: string): Promise<number> =>

@@ -1,0 +1,143 @@
+--- Answers that need no upstream call of their own: a stored copy, or the answer to an identical request that is being
+-- fetched. Decides in the access phase; `phase/cached_answer` answers.
+
+local cache = require('causeway.io.cache')
+local cache_key = require('causeway.core.cache_key')
+local cache_request = require('causeway.core.cache_request')
+local clock = require('causeway.io.clock')
+local fetch_request = require('causeway.io.fetch_request')
+local flights = require('causeway.io.flights')
+local policy = require('causeway.core.policy')
+local refuse = require('causeway.phase.refuse')
+local request_body = require('causeway.io.request_body')
+local request_head = require('causeway.io.request_head')
+local requested = require('causeway.io.requested')
+local settings = require('causeway.settings')
+local sha256 = require('causeway.io.sha256')
+
+local M = {}
+
+-- How often a copy is looked for that another worker is about to store, and how long it is waited for in between.
+local TRIES, PAUSE_SECONDS = 4, 0.005
+-- A copy tells the second in which it came in.
+local SECOND_MS = 1000
+
+--- The cache was asked for, or is the class's own way, and is not used: the answer and the line say so.
+-- @tparam table request
+-- @tparam string reason one word
+function M.bypass(request, reason)
+  request.cache, request.cache_bypass, request.sought = 'BYPASS', reason, nil
+end
+
+local bypass = M.bypass
+
+--- Takes a request out of the flight that it reads, where it reads one.
+function M.leave(request)
+  local reader = request.reader
+  if reader then
+    request.reader = nil
+    reader.flight:leave(reader)
+  end
+end
+
+local function body_of(request, head)
+  if request.class == 'models' or not policy.is_readable(request.class, head) then
+    return nil
+  end
+  requested.receive(request)
+  return request_body.read(policy.MAX_SCANNED_BYTES)
+end
+
+-- Where the answer to this request is kept.
+local function place_of(request, body)
+  local consumer = request.consumer
+  local epoch = cache.epoch(consumer.id)
+  if not epoch then
+    return nil
+  end
+  local identity = cache_key.canonical({
+    environment = settings.environment,
+    consumer = consumer.id,
+    credential_hash = request.credential_hash,
+    upstream_credential = consumer.upstreamCredential,
+    method = request.method,
+    target = request.target,
+    headers = ngx.req.get_headers(0, true),
+    body_sha256 = body and sha256.hex_in_pieces(body, request_body.SCAN_OPTIONS),
+    epoch = epoch,
+  })
+  return { key = sha256.hex(identity), consumer = consumer.id, epoch = epoch }
+end
+
+-- Whether a copy has come in since the request asked for one in vain.
+local function came_in_since(tiers, sought)
+  local asked = ngx.now() * 1000
+  return function()
+    local _, entered = tiers.l1:get(sought.place.key)
+    return entered ~= nil and entered > asked - SECOND_MS and tiers:lookup(sought.place, sought.want) ~= nil
+  end
+end
+
+--- Finds a copy for a request, or a flight that brings its answer: `request.copy` or `request.reader` is set then.
+-- @tparam table request its `sought` says what for
+-- @treturn boolean whether there is one; where not, the request must go its own way
+function M.find(request)
+  local tiers, sought = cache.tiers, request.sought
+  for _ = 1, TRIES do
+    local came_in = came_in_since(tiers, sought)
+    local entry, tier, age = tiers:lookup(sought.place, sought.want)
+    if entry then
+      request.copy = { state = 'HIT', entry = entry, age = age }
+      request.cache, request.cache_tier = 'HIT', tier
+      return true
+    end
+    local reader, shared = flights.enter(sought.job, tiers, came_in)
+    if reader then
+      request.reader, request.cache, request.coalesced = reader, 'MISS', shared or nil
+      return true
+    elseif shared ~= 'again' then
+      return false
+    end
+    ngx.sleep(PAUSE_SECONDS)
+  end
+  request.reader = flights.alone(sought.job, tiers)
+  request.cache = 'MISS'
+  return request.reader ~= nil
+end
+
+--- Answers from the cache where the request may be, and returns where not.
+-- @tparam table request context
+-- @tparam table var ngx.var
+function M.run(request, var)
+  local class, method = request.class, request.method
+  if not cache.tiers or cache_request.METHODS[class] ~= method or request.route_class ~= class then
+    return
+  end
+  -- The variable is quicker, but takes `X_Causeway_Cache` for it.
+  local header = var.http_x_causeway_cache and ngx.req.get_headers(0)['x-causeway-cache']
+  local want, problem = cache_request.wants(request.consumer, class, method, header, settings.cache)
+  if problem then
+    return refuse.send(request, 400, 'cache_header', problem)
+  elseif not want then
+    return header and bypass(request, 'no_store')
+  end
+  local head = request_head.read(var)
+  local body = body_of(request, head)
+  local reason, _, model = cache_request.bypass_reason(class, body, head, request_body.SCAN_OPTIONS)
+  request.model = request.model or model
+  if reason then
+    return bypass(request, reason)
+  end
+  local place = place_of(request, body)
+  if not place or not fetch_request.is_plain(request.target) then
+    return bypass(request, 'unready')
+  end
+  request.sought = { place = place, want = want, job = fetch_request.new(request, place, body) }
+  if not M.find(request) then
+    return bypass(request, 'no_flight')
+  end
+  request.passed = clock.monotonic_ms()
+  return ngx.exec('@cached')
+end
+
+return M

@@ -1,0 +1,53 @@
+--- The internal listener's access phase: a fetch, which is let in for its token and sent like any request.
+
+local attempt = require('causeway.phase.attempt')
+local clock = require('causeway.io.clock')
+local context = require('causeway.phase.context')
+local documents = require('causeway.io.documents')
+local fetch = require('causeway.io.fetch')
+local proven = require('causeway.io.proven')
+local refuse = require('causeway.phase.refuse')
+local settings = require('causeway.settings')
+local sha256 = require('causeway.io.sha256')
+
+local M = {}
+
+local function read_header(var)
+  local token, id, consumer = (var.http_x_causeway_fetch or ''):match('^(%x+) (%S+) (%S+)$')
+  if token and token == fetch.token() then
+    return id, consumer
+  end
+end
+
+-- The consumer for whom the answer is fetched; nil where it is gone meanwhile.
+local function consumer_of(request, id, var)
+  if settings.auth.mode == 'keys' then
+    return documents.registry.value and documents.registry.value:get(id)
+  end
+  local credential = (var.http_authorization or ''):match('^%S+ +(%S+)$') or var.http_x_api_key or ''
+  request.credential_hash = sha256.hex(credential)
+  return proven.consumer(id)
+end
+
+--- @tparam string route_class of the location
+-- @tparam string upstream id of the one that the location proxies to
+function M.run(route_class, upstream)
+  local var = ngx.var
+  local id, consumer_id = read_header(var)
+  if not id then
+    local request = context.begin(clock.monotonic_ms())
+    return refuse.send(request, 404, 'no_route', 'There is no such route.')
+  end
+  local request = context.begin(clock.monotonic_ms(), id)
+  request.route_class, request.class, request.upstream = route_class, route_class, upstream
+  request.method, request.target = ngx.req.get_method(), var.request_uri
+  request.consumer_id = consumer_id
+  request.consumer = consumer_of(request, consumer_id, var)
+  if not request.consumer then
+    return refuse.send(request, 503, 'not_ready', 'Causeway is starting.')
+  end
+  -- It may not come back.
+  return attempt.begin(request, var)
+end
+
+return M

@@ -1,0 +1,37 @@
+import type { Environment, RouteClass } from '../config';
+import type { Placement } from './placement';
+
+/** Classes whose answers can be stored, and so are fetched for several clients at once. */
+export const CACHED_CLASSES = ['generate', 'count', 'models'] as const satisfies readonly RouteClass[];
+
+/** The most bytes of a socket's path (unix(7): sun_path, with its final zero). */
+const MOST_PATH_BYTES = 107;
+
+/**
+ * The socket of the internal listener. It lies in a directory that nginx makes for its workers alone (mode 0700), and
+ * does not use otherwise, as answers are never buffered.
+ *
+ * @throws Error where the runtime directory's path is too long to hold a socket.
+ */
+export function fetchSocket({ runtimeDirectory }: Placement): string {
+  const path = `${runtimeDirectory}/proxy/fetch.sock`;
+  if (Buffer.byteLength(path) > MOST_PATH_BYTES) {
+    throw new Error(
+      `the path of a socket may have ${MOST_PATH_BYTES} bytes, and ${path} has more: choose a shorter runtime directory`,
+    );
+  }
+  return path;
+}
+
+/**
+ * The most answers that a worker fetches at once; beyond it, requests go their own way. Each fetch takes two connections
+ * besides those of a client and an upstream: one to the internal listener, and its other end.
+ */
+export function mostFetches({ limits }: Environment): number {
+  return Math.ceil(limits.workerConnections / 4);
+}
+
+/** What a worker's flights may hold, in bytes: beyond it, answers pass through without being stored. */
+export function heldBytes({ cache }: Environment): number {
+  return Math.max(cache.nodeBytes / 4, 4 * cache.maxItemBytes);
+}
