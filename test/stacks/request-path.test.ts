@@ -49,7 +49,8 @@ describe.each(Object.entries(CASES))('from the client to the upstream %s', (_nam
   const [keepalive = 0] = directive(files, 'keepalive_timeout');
 
   test('each hop waits longer than the next', () => {
-    expect(reads).toHaveLength(ROUTE_CLASSES.length);
+    // Each route class where clients come in, and again behind the fetches of the cache.
+    expect(reads.length).toBeGreaterThanOrEqual(ROUTE_CLASSES.length);
     expect(Math.max(...reads)).toBeLessThan(send);
     expect(send).toBeLessThan(idle);
     expect(idle).toBeLessThanOrEqual(4000);

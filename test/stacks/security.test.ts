@@ -194,8 +194,14 @@ describe('the diff', () => {
     expect(types).toEqual(types.map(() => 'AWS::ECS::TaskDefinition'));
   });
 
-  test('of the number of tasks touches scaling alone', () => {
+  test('of the number of tasks touches scaling, and the tasks, which share limits by it until they hear of each other', () => {
     expect(new Set(changed({ compute: { minTasks: 4 } }))).toEqual(
+      new Set(['AWS::ApplicationAutoScaling::ScalableTarget', 'AWS::ECS::TaskDefinition']),
+    );
+  });
+
+  test('of the most tasks touches scaling alone', () => {
+    expect(new Set(changed({ compute: { maxTasks: 40 } }))).toEqual(
       new Set(['AWS::ApplicationAutoScaling::ScalableTarget']),
     );
   });
