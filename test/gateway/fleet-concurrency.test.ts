@@ -116,6 +116,24 @@ describe('the places of a consumer over three nodes', () => {
     expect(perSecond).toBeLessThan(40);
   }, 60_000);
 
+  test('outlive a reload and a worker that is killed, and are all free afterwards', async () => {
+    const one = node(1);
+    const held = await hold('ten', [1, 1, 1, 1, 1]);
+    expect(held.open).toHaveLength(5);
+    await one.nginx.reload(one.environment);
+    const others = await hold('ten', [0, 0, 0, 0, 2, 2, 2, 2]);
+    expect(others).toMatchObject({ refused: 3 });
+    letGo(others);
+    letGo(held);
+    await expectPlaces('ten', PLACES);
+    // Clients that left are noticed a moment later.
+    await sleep(500);
+    const lost = await hold('ten', [1, 1, 1, 1, 1, 1, 1]);
+    expect(lost.open).toHaveLength(7);
+    for (const pid of one.nginx.workers()) process.kill(pid, 'SIGKILL');
+    await expectPlaces('ten', PLACES, (index) => (index === 0 ? 1 : 2));
+  }, 60_000);
+
   test('of a node that is stopped stay taken as long as its last request lasts', async () => {
     const held = await hold('stopped', [2, 2]);
     expect(held.open).toHaveLength(2);

@@ -98,7 +98,8 @@ function M.place(slot, keys)
   return {
     slot = slot,
     keys = keys,
-    -- Requests of this worker that wait; the tick in which one came last; the limit then; when it was last told.
+    -- Requests of this worker that wait; the tick in which one came last; the limit then, 0 where none came; when it
+    -- was last told.
     waiting = 0,
     seen = 0,
     limit = 0,
@@ -281,7 +282,7 @@ function Places:look_after(place)
   local used, held = self.count.get(place.slot), store:get(place.reserved_key) or 0
   if used > held or held > 0 and self.clock() - place.told > REFRESH_MS then
     self:reserve(place, max(place.limit, used))
-  elseif held > place.limit then
+  elseif held > place.limit and place.limit > 0 then
     self:lower(place)
   elseif idle > IDLE_TICKS and not store:get(place.seen_key) then
     if held > used then
@@ -322,6 +323,14 @@ function Places:hand_over(places)
       end
     end
     self.sleep(HAND_OVER_MS)
+  end
+end
+
+--- Takes over slots that a worker has left which is gone, so that what lies idle of them goes back.
+-- @tparam {table,...} places
+function Places:adopt(places)
+  for _, place in ipairs(places) do
+    self.watched[place.slot] = self.watched[place.slot] or place
   end
 end
 
