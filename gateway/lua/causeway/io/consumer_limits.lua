@@ -99,12 +99,9 @@ local function part(limit, nodes)
   return nodes == 1 and limit or math.max(math.min(1, limit), math.floor(limit / nodes))
 end
 
---- Counts a request against its consumer's rate.
+--- Counts a request against its consumer's rate, which must not be 0.
 -- @return as core/gcra
 function M.take_rate(plan)
-  if not plan.bucket then
-    return false, 0, 60000, 60000
-  end
   if fleet.shared() then
     local allowed, remaining, reset_ms, retry_ms = rates:take(plan.bucket)
     if allowed ~= nil then
@@ -164,14 +161,20 @@ local function average(credential, kind, tokens)
   known[kind] = known[kind] and known[kind] + (tokens - known[kind]) * COST_WEIGHT or tokens
 end
 
---- Notes what an answer cost. What was read from the prompt cache is free, as it is of the API's own limits.
+--- Whether what answers cost is held against a limit of the consumer's.
+function M.has_budget(request)
+  return request.consumer ~= nil and request.consumer.tokenBudget ~= nil
+end
+
+--- Notes what an answer cost, once. What was read from the prompt cache is free, as it is of the API's own limits.
 -- @tparam table request context
 -- @tparam table usage of core/usage
 function M.count_usage(request, usage)
   local consumer = request.consumer
-  if not consumer or not usage.input then
+  if not consumer or not usage.input or request.usage_counted then
     return
   end
+  request.usage_counted = true
   local input = usage.input + usage.cache_write_5m + usage.cache_write_1h
   local credential = credential_of(request)
   if credential then
@@ -238,22 +241,27 @@ local function wanted(slots)
   places:hand_over(list)
 end
 
-local function rejoin()
-  local seen, list = {}, {}
-  local function add(slot)
-    if not seen[slot] then
-      seen[slot] = true
-      list[#list + 1] = place_of(slot)
-    end
-  end
+-- Slots of which this node has a reservation.
+local function reserved()
+  local list = {}
   for _, key in ipairs(fleet_store():get_keys(0)) do
     local slot = key:match('^reserved:(.+)$')
     if slot then
-      add(slot)
+      list[#list + 1] = place_of(slot)
     end
   end
+  return list
+end
+
+local function rejoin()
+  local list, known = reserved(), {}
+  for _, place in ipairs(list) do
+    known[place.slot] = true
+  end
   for _, slot in ipairs(inflight.slots()) do
-    add(slot)
+    if not known[slot] then
+      list[#list + 1] = place_of(slot)
+    end
   end
   return places:rejoin(list)
 end
@@ -304,6 +312,7 @@ function M.start()
     nodes = fleet.nodes,
     reserved = reserved_rate,
   })
+  places:adopt(reserved())
   fleet.start({ tick = tick, wanted = wanted, rejoin = rejoin })
 end
 

@@ -1,6 +1,7 @@
 --- Reads usage from the answer as it passes. The bytes are neither changed nor held.
 
 local breaker = require('causeway.io.breaker')
+local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
 
 local M = {}
@@ -30,6 +31,10 @@ function M.run()
   end
   if ngx.arg[2] then
     request.whole = true
+    -- Before the client sees the end, and can come with its next request.
+    if request.usage and consumer_limits.has_budget(request) then
+      consumer_limits.count_usage(request, request.usage:finish(false))
+    end
   end
 end
 

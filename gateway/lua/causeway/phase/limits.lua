@@ -9,18 +9,18 @@ local M = {}
 
 -- Only these cost tokens that can be counted as they are answered.
 local COSTS_TOKENS = { generate = true }
-local CONCURRENCY_RETRY_MS = 1000
+local CONCURRENCY_RETRY_MS, NO_SHARE_RETRY_MS = 1000, 60000
 
 local function seconds_from_now(ms)
   return timestamp.format(math.ceil(ngx.now() + ms / 1000))
 end
 
-local function limited(request, reason, message, retry_ms, remaining, reset_ms)
+local function limited(request, reason, message, retry_ms, remaining, reset_ms, hopeless)
   local plan = consumer_limits.plan(request.consumer)
   return refuse.send(request, 429, reason, message, {
     ['retry-after'] = math.ceil(retry_ms / 1000),
     ['retry-after-ms'] = math.ceil(retry_ms),
-    ['x-should-retry'] = 'true',
+    ['x-should-retry'] = hopeless and 'false' or 'true',
     -- The API counts by the minute.
     ['anthropic-ratelimit-requests-limit'] = math.floor(plan.rate * 60),
     ['anthropic-ratelimit-requests-remaining'] = remaining,
@@ -35,6 +35,10 @@ local function spread(retry_ms, reset_ms)
 end
 
 local function check_rate(request, plan)
+  if plan.rate == 0 then
+    local message = 'This key has no share of its rate in this region.'
+    return limited(request, 'rate', message, NO_SHARE_RETRY_MS, 0, NO_SHARE_RETRY_MS, true)
+  end
   local allowed, remaining, reset_ms, retry_ms, store_error = consumer_limits.take_rate(plan)
   if store_error then
     ngx.log(ngx.ERR, 'causeway: the rate of ', plan.id, ' cannot be counted: ', store_error)
