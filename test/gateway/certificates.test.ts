@@ -103,7 +103,7 @@ describe('on a running gateway', () => {
   }
 
   test('a new certificate is shown by new handshakes within 5 s, and no open stream is lost', async () => {
-    const stream = beginStream(gateway, { text: 'across the swap', deltas: 50, deltaMs: 100 }, { tls: true });
+    const stream = beginStream(gateway, { text: 'across the swap', deltas: 100, deltaMs: 100 }, { tls: true });
     await stream.head;
     const next = await issue(gateway.authority, { notAfter: new Date(Date.now() + 41.5 * DAY), keyType: 'rsa' });
     install(next);

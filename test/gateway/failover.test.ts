@@ -344,7 +344,8 @@ describe('with two upstreams', () => {
 });
 
 test('no request of many at a time is sent with what belongs to the other upstream', async () => {
-  const gateway = await start({ workers: 2 });
+  // On a busy machine hundreds of handshakes at once take their time: a connection that was given up would fail over too.
+  const gateway = await start({ workers: 2, config: { timeouts: { upstream: { connectSeconds: 60 } } } });
   gateway.mock.script({ match: { model: 'claude-opus-5' }, script: { status: 529 } });
   const models = ['claude-opus-5', 'claude-sonnet-5-5'];
   const answers = await Promise.all(
