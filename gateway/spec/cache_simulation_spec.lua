@@ -43,7 +43,7 @@ describe(('the cache in %d random lives (CAUSEWAY_TEST_SEED=%d repeats them)'):f
       end
       local rule
       for seed = first, first + ENOUGH - 1 do
-        local judge = schedule.run(seed, { alter = case.break_it })
+        local judge = schedule.run(seed, { alter = case.break_it, needs = case.needs })
         if judge.found then
           rule = judge.rule
           break

@@ -4,6 +4,7 @@ import {
   fargateSizesExist,
   instancesAreX86,
   schedulesFit,
+  sharedCacheFits,
 } from './deployment/capacity';
 import { countriesAreSupported, domainIsInZone, edgeIsReachable, regionsAreGiven } from './deployment/names';
 import { addressesFit, networkFits, trustedHopsAreNarrow } from './deployment/network';
@@ -24,6 +25,7 @@ export const DEPLOYMENT_RULES: readonly Rule[] = [
   fargateSizesExist,
   instancesAreX86,
   cacheFitsMemory,
+  sharedCacheFits,
   firewallFits,
   passthroughHasOneCredential,
 ];

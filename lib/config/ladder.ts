@@ -153,18 +153,25 @@ const USABLE_SHARE = 0.95;
 const COPY_OVERHEAD = 1.03;
 const COPY_PAGES_BYTES = 8192;
 
-/** An answer that may be stored fits into its consumer's share of the memory, or none of that size ever would be. */
+/** An answer that may be stored fits into its consumer's share of both tiers, or none of that size ever would be. */
 const copiesFit: Rule = ({ cache }) => {
-  const share = cache.nodeBytes * USABLE_SHARE * cache.maxConsumerShare;
-  const largest = Math.max(0, Math.floor((share - COPY_PAGES_BYTES) / COPY_OVERHEAD));
-  return !cache.enabled || cache.maxItemBytes <= largest
-    ? []
-    : [
-        problem(
-          'cache.maxItemBytes',
-          `is ${cache.maxItemBytes}; must be at most ${largest}, what fits into the share of a consumer: cache.nodeBytes (${cache.nodeBytes}) times cache.maxConsumerShare (${cache.maxConsumerShare})`,
-        ),
-      ];
+  if (!cache.enabled) return [];
+  const tiers = [
+    ['nodeBytes', cache.nodeBytes * USABLE_SHARE],
+    ['sharedBytes', cache.sharedBytes],
+  ] as const;
+  return tiers.flatMap(([name, memory]) => {
+    const share = memory * cache.maxConsumerShare;
+    const largest = Math.max(0, Math.floor((share - COPY_PAGES_BYTES) / COPY_OVERHEAD));
+    return cache.maxItemBytes <= largest
+      ? []
+      : [
+          problem(
+            'cache.maxItemBytes',
+            `is ${cache.maxItemBytes}; must be at most ${largest}, what fits into the share of a consumer: cache.${name} (${cache[name]}) times cache.maxConsumerShare (${cache.maxConsumerShare})`,
+          ),
+        ];
+  });
 };
 
 /** Limits add up: what is promised to consumers fits into the organisation's quota and over the regions. */

@@ -53,6 +53,7 @@ export function settings(environment: Environment, placement: Placement): string
           outage_seconds: cache.ttl.outageSeconds,
         },
         node_bytes: cache.nodeBytes,
+        shared_bytes: cache.sharedBytes,
         max_item_bytes: cache.maxItemBytes,
         max_consumer_share: cache.maxConsumerShare,
       },

@@ -318,6 +318,11 @@ const REFUSED: [string, EnvironmentInput, string[]][] = [
     ],
   ],
   [
+    'stored answers that fill a serverless Valkey',
+    { valkey: { mode: 'serverless', maxDataGb: 1 }, cache: { sharedBytes: 800_000_001 } },
+    ['cache.sharedBytes: is 800000001; must be at most 800000000, four fifths of valkey.maxDataGb (1)'],
+  ],
+  [
     'a cache that leaves a task no memory',
     { cache: { nodeBytes: 512 * 1024 * 1024 + 1 } },
     ['cache.nodeBytes: is 536870913; must be at most 536870912, half of compute.memoryMiB (1024)'],

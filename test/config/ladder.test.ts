@@ -203,8 +203,15 @@ test.each<[string, EnvironmentInput, string[]]>([
     ],
   ],
   [
+    'answers larger than a share of Valkey',
+    { cache: { sharedBytes: 4 * MIB } },
+    [
+      'cache.maxItemBytes: is 1048576; must be at most 1010081, what fits into the share of a consumer: cache.sharedBytes (4194304) times cache.maxConsumerShare (0.25)',
+    ],
+  ],
+  [
     'a share of nothing',
-    { cache: { maxConsumerShare: 0.0001 } },
+    { cache: { maxConsumerShare: 0.0001, sharedBytes: 1024 ** 4 } },
     [
       'cache.maxItemBytes: is 1048576; must be at most 0, what fits into the share of a consumer: cache.nodeBytes (67108864) times cache.maxConsumerShare (0.0001)',
     ],

@@ -1,7 +1,7 @@
 --- Gateways in which one rule of the cache does not hold, to see that the simulation finds out.
 --
 -- Shapes: what is broken ->
---   { rules = what the judge may say of it, break_it = function(worker) or nil,
+--   { rules = what the judge may say of it, needs = of simulation.schedule, break_it = function(worker) or nil,
 --     modules = { [module] = { [name] = function in place of the module's } } or nil }
 
 local cache_entry = require 'causeway.core.cache_entry'
@@ -97,6 +97,7 @@ M['a silent registry is no matter'] = {
 }
 
 M['a silent registry is no matter to those who wait for an answer'] = {
+  needs = { source = true, busy = true },
   rules = { 'purge' },
   break_it = function(worker)
     worker.cache.epoch = function(consumer)
@@ -216,6 +217,7 @@ do
 end
 
 M['a request ends with a copy though its credential is not good any more'] = {
+  needs = { passthrough = true, upstream = true },
   rules = { 'revoked' },
   break_it = function(worker)
     worker.cache.tiers.accepted = function() return true end
@@ -223,6 +225,7 @@ M['a request ends with a copy though its credential is not good any more'] = {
 }
 
 M['a credential is good for ever'] = {
+  needs = { passthrough = true },
   rules = { 'revoked' },
   modules = { [require 'causeway.io.proven'] = { is_accepted = function() return true end } },
 }

@@ -15,7 +15,7 @@ local HEADERS = { 'max-age=1', 'max-age=5', 'max-age=3600', 'max-age=0', 'outage
 local LIFE_MS = 60000
 
 -- Times to live and bounds in seconds. Small, so that a life of a minute sees them all pass.
-local function draw_settings(world)
+local function draw_settings(world, needs)
   local proxy = world:pick { 0, 1, 3, 5 }
   local shared = proxy + world:pick { 0, 2, 10 }
   local outage = shared + world:pick { 0, 10, 30 }
@@ -26,7 +26,7 @@ local function draw_settings(world)
     upstreams = { { id = 'main', credential = 'main' } },
     consumer_defaults = { rate = 5, burst = 10, concurrency = 5, max_streams = 5 },
     auth = {
-      mode = world:chance(0.3) and 'passthrough' or 'keys',
+      mode = (world:chance(0.3) or needs.passthrough) and 'passthrough' or 'keys',
       poll_seconds = poll, revocation_seconds = poll + world:pick { 1, 4 },
     },
     registry_source = 'registry', credentials_source = 'credentials',
@@ -34,7 +34,8 @@ local function draw_settings(world)
     cache = {
       enabled = true, count_tokens = world:chance(0.7),
       ttl = { proxy_seconds = proxy, shared_seconds = shared, outage_seconds = outage },
-      node_bytes = 1048576, max_item_bytes = 50000, max_consumer_share = 0.4,
+      node_bytes = 1048576, shared_bytes = world:pick { 200000, 5000000 },
+      max_item_bytes = 50000, max_consumer_share = 0.4,
     },
   }
 end
@@ -54,7 +55,7 @@ local function for_a_while(world, least_ms, most_ms, begin, finish)
   world:after(world:between(least_ms, most_ms), finish)
 end
 
-local function add_traffic(world, all, questions)
+local function add_traffic(world, all, questions, busy)
   local policies = {}
   for _, consumer in ipairs(CONSUMERS) do
     policies[consumer] = world:pick {
@@ -73,7 +74,7 @@ local function add_traffic(world, all, questions)
       })
     end
   end
-  now_and_then(world, 0, world:pick { 150, 400, 1000 }, one)
+  now_and_then(world, 0, busy and 80 or world:pick { 150, 400, 1000 }, one)
 end
 
 -- Credentials that the upstream does not take any more, in passthrough.
@@ -169,21 +170,24 @@ end
 
 --- Lives one life.
 -- @param seed     whole number
--- @param options  { alter = function(worker), which breaks a rule in a worker, or nil }
+-- @param options  nil, or { alter = function(worker), which breaks a rule in a worker, needs = what must be so in this
+--   life, which otherwise is left to chance: `passthrough`, `busy` (traffic, and long answers), `upstream`, `source`
+--   (their faults) }
 -- @return the judge: `found` says what was wrong, nil where nothing was; `seen` counts what was seen
 function M.run(seed, options)
+  local alter, needs = options and options.alter, options and options.needs or {}
   local world = worlds.new(seed)
   stubs.enter(world)
-  local settings = draw_settings(world)
+  local settings = draw_settings(world, needs)
   stubs.configure(settings)
   local ttl, auth = settings.cache.ttl, settings.auth
   local has = {}
   for _, fault in ipairs { 'upstream', 'valkey', 'node', 'source', 'clock' } do
-    has[fault] = world:chance(0.6)
+    has[fault] = world:chance(0.6) or needs[fault]
   end
   local skew_ms = has.clock and 2000 or 0
   local source = registry.new(world, CONSUMERS, 3000, 300)
-  world.traffic = { latency_ms = 800, hang_ms = 4000, stream_ms = world:pick { 50, 5000 } }
+  world.traffic = { latency_ms = 800, hang_ms = 4000, stream_ms = (world:chance(0.5) or needs.busy) and 5000 or 50 }
   world.revoked = {}
   world.valkey = valkeys.new(world)
   world.judge = judges.new(world, {
@@ -199,11 +203,11 @@ function M.run(seed, options)
   end
   for id = 1, world:between(1, 3) do
     all[id] = nodes.new(world, {
-      id = id, workers = world:between(1, 2), source = source, alter = options and options.alter,
+      id = id, workers = world:between(1, 2), source = source, alter = alter,
       skew_ms = world:between(-skew_ms, skew_ms),
     })
   end
-  add_traffic(world, all, questions)
+  add_traffic(world, all, questions, needs.busy)
   now_and_then(world, 3000, 30000, function()
     source:purge(world:chance(0.5) and world:pick(CONSUMERS) or nil)
   end)

@@ -99,6 +99,12 @@ local loaded = {
     call = function(...)
       return world.valkey:call(node(), ...)
     end,
+    pipeline = function(commands)
+      return world.valkey:pipeline(node(), commands)
+    end,
+    script = function(script, keys, args)
+      return world.valkey:script(node(), script, keys, args)
+    end,
   },
 }
 

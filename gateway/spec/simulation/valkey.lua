@@ -4,6 +4,8 @@
 -- was asked for), `partitioned` (a set of nodes), `mixes_up` and `tears` (shares of replies that are another key's, or
 -- cut). Methods lose data: `flush`, `lose_some`, `fail_over`.
 
+local script_host = require 'tools.script_host'
+
 local M = {}
 local Store = {}
 Store.__index = Store
@@ -13,6 +15,9 @@ local TIMEOUT_MS, MOST_LATENCY_MS = 50, 6
 function M.new(world)
   return setmetatable({
     world = world, entries = {}, log = {}, delayed = {},
+    host = script_host.new(function()
+      return world.now
+    end),
     mode = 'up', partitioned = {}, mixes_up = 0, tears = 0, calls = 0,
   }, Store)
 end
@@ -28,7 +33,13 @@ function Store:apply(words)
     local entry = self:live(key)
     return entry and entry.value
   end
-  assert(command == 'SET' and words[4] == 'PX', 'the store knows GET and SET … PX')
+  if command == 'SCRIPT' then
+    return self.host:run(words[2], words[3], words[4])
+  elseif command == 'UNLINK' then
+    self.entries[key] = nil
+    return 1
+  end
+  assert(command == 'SET' and words[4] == 'PX', 'the store knows GET, SET … PX, UNLINK and scripts')
   self.log[#self.log + 1] = { at = self.world.now, key = key, before = self.entries[key] }
   self.entries[key] = { value = words[3], expires = self.world.now + words[5], at = self.world.now }
   return 'OK'
@@ -54,23 +65,45 @@ function Store:garble(words, reply)
   return reply
 end
 
---- As io/valkey's call, in a process of a worker.
-function Store:call(node, ...)
-  local world, words = self.world, { ... }
+-- One round trip, in a process of a worker.
+function Store:round_trip(node, commands)
+  local world = self.world
   self.calls = self.calls + 1
   if self.mode == 'down' then
     return nil, 'refused'
   elseif self.mode == 'hung' or self.partitioned[node] then
     if self.mode == 'hung' then
-      self.delayed[#self.delayed + 1] = words
+      for _, words in ipairs(commands) do
+        self.delayed[#self.delayed + 1] = words
+      end
     end
     world:sleep(TIMEOUT_MS)
     return nil, 'timeout'
   end
   world:sleep(world:between(0, MOST_LATENCY_MS / 2))
-  local reply = self:apply(words)
+  local replies = {}
+  for index, words in ipairs(commands) do
+    replies[index] = self:apply(words) or false
+  end
   world:sleep(world:between(0, MOST_LATENCY_MS / 2))
-  return self:garble(words, reply)
+  for index, words in ipairs(commands) do
+    replies[index] = self:garble(words, replies[index])
+  end
+  return replies
+end
+
+--- As io/valkey's functions of these names.
+function Store:call(node, ...)
+  local replies, problem = self:round_trip(node, { { ... } })
+  return replies and replies[1] or nil, problem
+end
+
+function Store:pipeline(node, commands)
+  return self:round_trip(node, commands)
+end
+
+function Store:script(node, script, keys, args)
+  return self:call(node, 'SCRIPT', script.source, keys, args)
 end
 
 --- Answers again. What it was asked for while it was hung, it does now.
@@ -83,7 +116,7 @@ function Store:recover()
 end
 
 function Store:flush()
-  self.entries, self.log = {}, {}
+  self.entries, self.log, self.host.hashes, self.host.sets = {}, {}, {}, {}
 end
 
 --- Evicts some keys.

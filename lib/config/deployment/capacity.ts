@@ -19,6 +19,9 @@ const FARGATE_MEMORY: Readonly<Record<number, readonly number[]>> = {
   8192: everyGib(16, 60, 4),
 };
 
+/** Of a serverless Valkey's data, what stored answers may take. */
+const SHARED_CACHE_PART = 0.8;
+
 /** Graviton's families: a `g` behind the generation (c7g, m6gd, im4gn), and a1. */
 const ARM_INSTANCE = /^([a-z]+\d+[a-z]*g[a-z]*|a1)\./;
 
@@ -95,6 +98,20 @@ export const cacheFitsMemory: Rule = ({ cache, compute }) => {
         problem(
           'cache.nodeBytes',
           `is ${cache.nodeBytes}; must be at most ${half}, half of compute.memoryMiB (${compute.memoryMiB})`,
+        ),
+      ];
+};
+
+/** A serverless Valkey that is filled to its bound evicts what it likes, the limits of the fleet included. */
+export const sharedCacheFits: Rule = ({ cache, valkey }) => {
+  if (!cache.enabled || valkey.mode !== 'serverless') return [];
+  const most = valkey.maxDataGb * SHARED_CACHE_PART * 1e9;
+  return cache.sharedBytes <= most
+    ? []
+    : [
+        problem(
+          'cache.sharedBytes',
+          `is ${cache.sharedBytes}; must be at most ${most}, four fifths of valkey.maxDataGb (${valkey.maxDataGb})`,
         ),
       ];
 };

@@ -24,9 +24,11 @@ export const cache = z.strictObject({
     .prefault({}),
   /** Memory of the node's own tier, in bytes. @default 64 MiB */
   nodeBytes: bytes(MIB, 4096 * MIB).default(64 * MIB),
+  /** Memory of the shared tier, in bytes: a part of Valkey's, which also holds the limits of the fleet. @default 256 MiB */
+  sharedBytes: bytes(MIB, 4096 * 1024 * MIB).default(256 * MIB),
   /** The largest answer that is stored, in bytes. @default 1 MiB */
   maxItemBytes: bytes(1024, 64 * MIB).default(MIB),
-  /** The largest part of the node's memory that one consumer's entries may take, 0–1. @default 0.25 */
+  /** The largest part of a tier's memory that one consumer's entries may take, 0–1. @default 0.25 */
   maxConsumerShare: z.number().gt(0).max(1).default(0.25),
   /** Whether `count_tokens` is cached without being asked for. @default true */
   countTokens: z.boolean().default(true),

@@ -35,7 +35,7 @@ function M.start()
   local l1 = cache_l1.new(wanted)
   M.tiers = cache.new({
     l1 = l1,
-    l2 = valkey.enabled() and cache_l2 or nil,
+    l2 = valkey.enabled() and cache_l2.new(wanted) or nil,
     clock = function()
       return ngx.now() * 1000
     end,
