@@ -62,11 +62,12 @@ local function place_of(request, body)
     upstream_credential = consumer.upstreamCredential,
     method = request.method,
     target = request.target,
-    headers = ngx.req.get_headers(0, true),
+    -- By names in lower case: lines of one name stay in their order, however each is spelled.
+    headers = ngx.req.get_headers(0),
     body_sha256 = body and sha256.hex_in_pieces(body, request_body.SCAN_OPTIONS),
     epoch = epoch,
   })
-  return { key = sha256.hex(identity), consumer = consumer.id, epoch = epoch }
+  return { key = sha256.hex(identity), consumer = consumer.id, epoch = epoch, credential = request.credential_hash }
 end
 
 -- Whether a copy has come in since the request asked for one in vain.
