@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { eventually, startGateway, type TestGateway } from './harness';
+import { fleetIs } from './support/fleet';
+import { messageBody, send } from './support/http-client';
+import { pace, total, type Count } from './support/pace';
+import { VALKEY_FAULTS, ValkeySite } from './support/valkey-site';
+
+const RATE = 30;
+const BURST = 6;
+/** What each of two nodes is asked for: more than all of it. */
+const OFFERED = 60;
+
+const dir = mkdtempSync(join(tmpdir(), 'causeway-faults-'));
+let site: ValkeySite;
+let nodes: readonly [TestGateway, TestGateway];
+
+beforeAll(async () => {
+  site = await ValkeySite.start(dir);
+  const options = {
+    valkey: site.target,
+    placement: { resolvers: [...site.resolvers] },
+    config: { valkey: { timeoutMs: 300 } },
+    consumers: [{ id: 'thirty', rate: RATE, burst: BURST }, { id: 'reader' }],
+  };
+  const first = await startGateway(options);
+  nodes = [first, await startGateway({ ...options, beside: first })];
+  await fleetIs(nodes);
+}, 60_000);
+afterAll(async () => {
+  for (const node of [...nodes].reverse()) await node.stop();
+  await site.stop();
+  rmSync(dir, { recursive: true });
+});
+
+const offer = async (seconds: number): Promise<Count> =>
+  total(await Promise.all(nodes.map((node) => pace(node, node.keys['thirty'] ?? '', OFFERED, seconds))));
+
+let bodies = 0;
+/** What the cache says to a request that no node has had, at the nodes in turn. */
+async function cacheOf(...order: readonly (0 | 1)[]): Promise<unknown[]> {
+  const body = messageBody({ messages: [{ role: 'user', content: `number ${bodies++}` }] });
+  const found: unknown[] = [];
+  for (const index of order) {
+    const key = nodes[index].keys['reader'] ?? '';
+    const answer = await send(nodes[index], { key, body, headers: { 'x-causeway-cache': 'max-age=60' } });
+    expect(answer.status).toBe(200);
+    found.push(answer.headers['x-causeway-cache']);
+  }
+  return found;
+}
+
+test.each(VALKEY_FAULTS)(
+  'Valkey $name: a rate is neither open nor closed, nodes keep their own copies, and share both again afterwards',
+  async (fault) => {
+    await fault.begin(site);
+    for (const during of [await offer(4), await offer(2)]) {
+      expect(during.other).toBe(0);
+      expect(during.accepted).toBeGreaterThanOrEqual(RATE * during.asked * 0.7);
+      // Once the bucket of Valkey, and then those of both nodes, may be full; two nodes that count alone in the whole
+      // would let twice as much pass.
+      expect(during.accepted).toBeLessThanOrEqual(2 * (BURST + 2) + RATE * during.seconds * 1.1);
+    }
+    const found = await cacheOf(0, 0, 1, 1);
+    expect(found).toEqual(['MISS', 'HIT', fault.down ? 'MISS' : expect.stringMatching(/^(MISS|HIT)$/), 'HIT']);
+    await fault.end(site);
+    await fleetIs(nodes);
+    // Stored for the others once it has been answered.
+    await eventually(async () => ((await cacheOf(0, 1))[1] === 'HIT' ? true : undefined));
+    const after = await offer(3);
+    expect(after.other).toBe(0);
+    expect(after.accepted).toBeGreaterThanOrEqual(RATE * after.asked * 0.9);
+    expect(after.accepted).toBeLessThanOrEqual(BURST + 2 + RATE * after.seconds * 1.05);
+  },
+  60_000,
+);
