@@ -38,6 +38,10 @@ afterAll(async () => {
 const offer = async (seconds: number): Promise<Count> =>
   total(await Promise.all(nodes.map((node) => pace(node, node.keys['thirty'] ?? '', OFFERED, seconds))));
 
+/** Whether a node counts alone, as it said last. */
+const degraded = (index: 0 | 1): unknown =>
+  nodes[index].lines().findLast((line) => 'FleetDegraded' in line)?.['FleetDegraded'];
+
 let bodies = 0;
 /** What the cache says to a request that no node has had, at the nodes in turn. */
 async function cacheOf(...order: readonly (0 | 1)[]): Promise<unknown[]> {
@@ -55,24 +59,32 @@ async function cacheOf(...order: readonly (0 | 1)[]): Promise<unknown[]> {
 test.each(VALKEY_FAULTS)(
   'Valkey $name: a rate is neither open nor closed, nodes keep their own copies, and share both again afterwards',
   async (fault) => {
-    await fault.begin(site);
-    for (const during of [await offer(4), await offer(2)]) {
-      expect(during.other).toBe(0);
-      expect(during.accepted).toBeGreaterThanOrEqual(RATE * during.asked * 0.7);
-      // Once the bucket of Valkey, and then those of both nodes, may be full; two nodes that count alone in the whole
-      // would let twice as much pass.
-      expect(during.accepted).toBeLessThanOrEqual(2 * (BURST + 2) + RATE * during.seconds * 1.1);
+    try {
+      await fault.begin(site);
+      // A node that counts alone beside one that has all of Valkey's bucket: half as much again, for moments. Without
+      // any limit it would be four times as much, with one for each node twice. And each bucket may be full, Valkey's
+      // own after a new start too.
+      const onset = await offer(4);
+      expect(onset.other).toBe(0);
+      expect(onset.accepted).toBeGreaterThanOrEqual(RATE * onset.asked * 0.7);
+      expect(onset.accepted).toBeLessThanOrEqual(4 * (BURST + 2) + RATE * 1.5 * onset.seconds);
+      await eventually(() => (degraded(0) === degraded(1) ? true : undefined), 10_000);
+      const later = await offer(3);
+      expect(later.other).toBe(0);
+      expect(later.accepted).toBeGreaterThanOrEqual(RATE * later.asked * 0.7);
+      expect(later.accepted).toBeLessThanOrEqual(2 * (BURST + 2) + RATE * 1.1 * later.seconds);
+      const found = await cacheOf(0, 0, 1, 1);
+      expect(found).toEqual(['MISS', 'HIT', fault.down ? 'MISS' : expect.stringMatching(/^(MISS|HIT)$/), 'HIT']);
+    } finally {
+      await fault.end(site);
     }
-    const found = await cacheOf(0, 0, 1, 1);
-    expect(found).toEqual(['MISS', 'HIT', fault.down ? 'MISS' : expect.stringMatching(/^(MISS|HIT)$/), 'HIT']);
-    await fault.end(site);
     await fleetIs(nodes);
     // Stored for the others once it has been answered.
-    await eventually(async () => ((await cacheOf(0, 1))[1] === 'HIT' ? true : undefined));
+    await eventually(async () => ((await cacheOf(0, 1))[1] === 'HIT' ? true : undefined), 10_000);
     const after = await offer(3);
     expect(after.other).toBe(0);
     expect(after.accepted).toBeGreaterThanOrEqual(RATE * after.asked * 0.9);
-    expect(after.accepted).toBeLessThanOrEqual(BURST + 2 + RATE * after.seconds * 1.05);
+    expect(after.accepted).toBeLessThanOrEqual(BURST + 2 + RATE * 1.05 * after.seconds);
   },
   60_000,
 );

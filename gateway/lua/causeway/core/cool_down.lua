@@ -8,14 +8,16 @@
 local M = {}
 M.__index = M
 
-local FIRST_SECONDS, MAX_SECONDS = 1, 5
--- Who fails again this soon after a recovery is left alone for longer.
-local REMEMBERED_SECONDS = 15
+-- Between two looks: they cost no request anything, and nodes that are back at different times count differently.
+local LOOK_SECONDS = 1
+-- Each failure costs the requests of that moment a timeout. So who fails again this soon is left alone for longer,
+-- twice as long each time.
+local REMEMBERED_SECONDS, MAX_SECONDS = 15, 5
 
 --- @tparam string name the prefix of the store's keys
 -- @tparam table store `get(key)`, `set(key, value, ttl)`, `add(key, value, ttl)`, `delete(key)`: a shared dictionary
 -- @tparam function now seconds
--- @tparam number look_seconds the longest that a look may take; one that takes longer is taken to have died
+-- @tparam number look_seconds the longest that a look may take; one that takes longer has died
 function M.new(name, store, now, look_seconds)
   return setmetatable({
     store = store,
@@ -42,15 +44,14 @@ function M:failed(generation)
     return false
   end
   self.store:set(self.state_key, -generation)
-  self:postpone()
+  local failures = (self.store:get(self.failures_key) or 0) + 1
+  local seconds = math.min(LOOK_SECONDS * 2 ^ (failures - 1), MAX_SECONDS)
+  self.store:set(self.failures_key, failures, seconds + REMEMBERED_SECONDS)
+  self:look_in(seconds)
   return true
 end
 
--- Says when it is looked for next.
-function M:postpone()
-  local failures = (self.store:get(self.failures_key) or 0) + 1
-  local seconds = math.min(FIRST_SECONDS * 2 ^ (failures - 1), MAX_SECONDS)
-  self.store:set(self.failures_key, failures, seconds + REMEMBERED_SECONDS)
+function M:look_in(seconds)
   self.store:set(self.due_key, self.now() + seconds)
 end
 
@@ -74,7 +75,7 @@ function M:looked(generation, found)
   if found then
     self.store:set(self.state_key, generation)
   else
-    self:postpone()
+    self:look_in(LOOK_SECONDS)
   end
   self.store:delete(self.looking_key)
 end
