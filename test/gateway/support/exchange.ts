@@ -13,7 +13,7 @@ export interface Sending {
   readonly method?: string;
   /** Request target as it goes over the wire. @default /v1/messages */
   readonly target?: string;
-  /** Further header lines, sent as they are. */
+  /** Further header lines, sent as they are. `anthropic-version` is added where it is not among them. */
   readonly headers?: HeaderLines;
   /** What the client authenticates with; none: nothing. @default x-api-key with the gateway's first key */
   readonly credential?: HeaderLines;
@@ -70,7 +70,9 @@ export function exchange(gateway: TestGateway, sending: Sending = {}): Promise<R
   const body = Buffer.from(sending.body ?? '');
   const lines: HeaderLines = [
     ['Host', `127.0.0.1:${gateway.httpPort}`],
-    ['anthropic-version', '2023-06-01'],
+    ...(sending.headers?.some(([name]) => name.toLowerCase() === 'anthropic-version') === true
+      ? []
+      : ([['anthropic-version', '2023-06-01']] as const)),
     ...(sending.credential ?? ([['x-api-key', gateway.key]] as const)),
     ...(script === undefined ? [] : [scriptHeader(script)]),
     ...(sending.headers ?? []),
