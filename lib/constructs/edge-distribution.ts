@@ -8,7 +8,8 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import type { Environment } from '../config';
 import { hostnames } from '../config/hostnames';
-import { EDGE_FUNCTION_CODE, EDGE_KEY_HEADER } from './edge-function';
+import { EDGE_KEY_HEADER } from '../nginx/edge-key';
+import { EDGE_FUNCTION_CODE } from './edge-function';
 import { CREDENTIAL_HEADERS } from './firewall-rules';
 
 /** Statuses that CloudFront would keep for ten seconds if it were not told otherwise. */
@@ -34,8 +35,11 @@ export interface EdgeDistributionProps {
  * origin after 120 s, and a prompt has nothing to gain from it.
  *
  * An answer is kept by the credential that got it, for `cache.ttl.edgeSeconds` exactly: the least, the default and the
- * greatest TTL are one number, because what the gateway tells clients to keep (`max-age`) is shorter than what the edge
- * may keep. So a revoked key is served from here for no longer than the ladder allows. Errors are never kept.
+ * greatest TTL are one number. It is above 0 because the gateway says `private`, which is meant for every other cache on
+ * the way: what says so, CloudFront keeps for its least TTL (AWS: CloudFront, "Manage how long content stays in the
+ * cache"). So a revoked key is served from here for no longer than the ladder allows; and what has expired is not served
+ * while the gateway cannot be reached, which it would be without `stale-if-error=0` (the gateway's phase/answer_head.lua).
+ * Errors are never kept.
  */
 export class EdgeDistribution extends Construct {
   readonly distribution: cloudfront.Distribution;

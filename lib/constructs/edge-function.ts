@@ -1,5 +1,4 @@
-/** The header in which the function hands the cache key what no list of header names could. */
-export const EDGE_KEY_HEADER = 'x-causeway-edge-key';
+import { EDGE_KEY_HEADER } from '../nginx/edge-key';
 
 /**
  * What CloudFront runs on each request before it looks into its cache. It is a program of its own, in the language of

@@ -8,7 +8,7 @@ import { attemptsFor, upstreamsFor } from './upstream-names';
  * unless the name says otherwise.
  */
 export function settings(environment: Environment, placement: Placement): string {
-  const { auth, breaker, cache, consumers, limits, observability, quota, upstreams, valkey } = environment;
+  const { auth, breaker, cache, consumers, edge, limits, observability, quota, upstreams, valkey } = environment;
   return `${JSON.stringify(
     {
       environment: environment.name,
@@ -47,7 +47,6 @@ export function settings(environment: Environment, placement: Placement): string
         count_tokens: cache.countTokens,
         ttl: {
           client_seconds: cache.ttl.clientSeconds,
-          edge_seconds: cache.ttl.edgeSeconds,
           proxy_seconds: cache.ttl.proxySeconds,
           shared_seconds: cache.ttl.sharedSeconds,
           outage_seconds: cache.ttl.outageSeconds,
@@ -56,6 +55,7 @@ export function settings(environment: Environment, placement: Placement): string
         shared_bytes: cache.sharedBytes,
         max_item_bytes: cache.maxItemBytes,
         max_consumer_share: cache.maxConsumerShare,
+        at_edge: edge.enabled,
       },
       // Route class -> the upstreams to try, for classes that have more than one, with the locations that lead there.
       attempts: Object.fromEntries(

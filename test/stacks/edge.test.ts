@@ -1,7 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import fc from 'fast-check';
 import type { EnvironmentInput } from '../../lib/config';
 import { EDGE_FUNCTION_CODE } from '../../lib/constructs/edge-function';
 import { EdgeStack } from '../../lib/stacks/edge-stack';
@@ -156,12 +159,12 @@ interface ViewerResponse {
   readonly body: { readonly data: string };
 }
 
-describe('the function', () => {
-  // CloudFront's own runtime has `require('crypto')` with createHash, as Node has.
-  const handler = runInNewContext(`${EDGE_FUNCTION_CODE}; handler`, {
-    require: (name: string) => (name === 'crypto' ? { createHash } : undefined),
-  }) as (event: object) => ViewerRequest | ViewerResponse;
+// CloudFront's own runtime has `require('crypto')` with createHash, as Node has.
+const handler = runInNewContext(`${EDGE_FUNCTION_CODE}; handler`, {
+  require: (name: string) => (name === 'crypto' ? { createHash } : undefined),
+}) as (event: object) => ViewerRequest | ViewerResponse;
 
+describe('the function', () => {
   const run = (uri: string, method = 'GET', headers: Headers = {}, requestId = 'abc'): ViewerRequest | ViewerResponse =>
     handler({
       context: { requestId },
@@ -241,4 +244,111 @@ describe('the function', () => {
   test('does not let a client choose the key', () => {
     expect(key({ 'x-causeway-edge-key': { value: 'chosen' } })).toBe(key({}));
   });
+});
+
+/** A request for models: lines by lower-case header name. */
+interface ModelsRequest {
+  readonly path: string;
+  readonly query: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What CloudFront looks an answer up by, from the synthesized policy and what the function makes of the request. */
+function edgeKeys(requests: readonly ModelsRequest[]): string[] {
+  const template = synthesize();
+  const [policy] = Object.values(template.findResources('AWS::CloudFront::CachePolicy')) as {
+    Properties: {
+      CachePolicyConfig: { ParametersInCacheKeyAndForwardedToOrigin: { HeadersConfig: { Headers: string[] } } };
+    };
+  }[];
+  const named = policy?.Properties.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin.HeadersConfig.Headers;
+  if (named === undefined) throw new Error('the policy names no header');
+  return requests.map(({ path, query, headers }, index) => {
+    const given: Headers = Object.fromEntries(
+      Object.entries(headers).map(([name, lines]) => [
+        name,
+        {
+          value: lines[0] ?? '',
+          ...(lines.length > 1 ? { multiValue: lines.map((value) => ({ value })) } : {}),
+        },
+      ]),
+    );
+    const request = { method: 'GET', uri: path, querystring: {}, headers: given, cookies: {} };
+    const passed = handler({ context: { requestId: `request ${index}` }, request });
+    return JSON.stringify([path, query, named.map((name) => passed.headers[name] ?? null)]);
+  });
+}
+
+/** What the gateway tells the same requests apart by. */
+function gatewayKeys(requests: readonly ModelsRequest[]): string[] {
+  const script = `
+    package.path = 'gateway/lua/?.lua;' .. package.path
+    local cjson = require('cjson')
+    local cache_key = require('causeway.core.cache_key')
+    for line in io.lines() do
+      print(cache_key.canonical(cjson.decode(line)))
+    end`;
+  const input = requests.map(({ path, query, headers }) =>
+    JSON.stringify({
+      environment: 'prod',
+      // Each credential is somebody else's here: the gateway may know two as one consumer, CloudFront knows none.
+      consumer: JSON.stringify([headers['x-api-key'], headers['authorization']]),
+      method: 'GET',
+      target: query === '' ? path : `${path}?${query}`,
+      headers,
+      epoch: '',
+    }),
+  );
+  return execFileSync('luajit', ['-e', script], {
+    cwd: join(__dirname, '..', '..'),
+    encoding: 'utf8',
+    input: `${input.join('\n')}\n`,
+    maxBuffer: 2 ** 28,
+  })
+    .trimEnd()
+    .split('\n');
+}
+
+const SEVERAL = { minLength: 1, maxLength: 2 };
+
+test('whatever the gateway tells apart, CloudFront does too: credentials, queries, every header of the API', () => {
+  const values: Readonly<Record<string, readonly string[]>> = {
+    'x-api-key': ['cwk_1', 'cwk_2'],
+    authorization: ['Bearer cwk_1', 'Bearer cwk_2'],
+    'anthropic-version': ['2023-06-01', '2026-10-21'],
+    'anthropic-beta': ['a', 'b', 'a,b', ''],
+    'anthropic-workspace-id': ['w', 'v'],
+    'anthropic-': ['x'],
+    accept: ['*/*', 'application/json'],
+    'content-type': ['application/json'],
+    'content-encoding': ['gzip'],
+    'user-agent': ['one', 'other'],
+    'x-stainless-lang': ['js', 'python'],
+    cookie: ['a=1'],
+    'x-causeway-edge-key': ['chosen'],
+  };
+  const line = fc
+    .constantFrom(...Object.keys(values))
+    .chain((name) => fc.tuple(fc.constant(name), fc.array(fc.constantFrom(...(values[name] ?? [])), SEVERAL)));
+  const request = fc.record({
+    path: fc.constantFrom('/v1/models', '/v1/models/a'),
+    query: fc.constantFrom('', 'limit=1', 'limit=1&after_id=x'),
+    // Few of them, so that many requests are alike but for one.
+    headers: fc
+      .uniqueArray(line, { maxLength: 3, selector: ([name]) => name })
+      .map((lines) => Object.fromEntries(lines)),
+  });
+  const requests = fc.sample(request, { numRuns: 20_000, seed: 7 });
+  const [edge, gateway] = [edgeKeys(requests), gatewayKeys(requests)];
+  expect(gateway).toHaveLength(requests.length);
+  const byEdgeKey = new Map<string, string>();
+  let shared = 0;
+  for (const [index, key] of edge.entries()) {
+    const identity = gateway[index] ?? '';
+    if (byEdgeKey.has(key)) shared += 1;
+    expect(byEdgeKey.get(key) ?? identity).toBe(identity);
+    byEdgeKey.set(key, identity);
+  }
+  // Else nothing was shown.
+  expect(shared).toBeGreaterThan(100);
 });

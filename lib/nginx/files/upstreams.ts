@@ -1,5 +1,6 @@
 import type { Environment, RouteClass, Upstream } from '../../config';
 import { block, comment, directive, file } from '../directives';
+import { EDGE_KEY_HEADER } from '../edge-key';
 import type { Placement } from '../placement';
 import { DEBIAN_CA_FILE } from '../settings';
 import { poolName } from '../upstream-names';
@@ -43,8 +44,8 @@ export function upstreamConf(upstream: Upstream, { timeouts }: Environment, plac
     comment('nginx reads these as x-api-key too, so that they may hold the credential of a client.'),
     ...['x_api_key', 'x-api_key', 'x_api-key'].map((name) => directive('proxy_set_header', name, '')),
     ...Object.entries(upstream.headers).map(([name, value]) => directive('proxy_set_header', name, value)),
-    comment("The gateway's own: what a client asks of the cache, and how a fetch says whose it is."),
-    ...['x-causeway-cache', 'x-causeway-fetch'].map((name) => directive('proxy_set_header', name, '')),
+    comment("The gateway's own: what a client asks of the cache, how a fetch says whose it is, and CloudFront's key."),
+    ...['x-causeway-cache', 'x-causeway-fetch', EDGE_KEY_HEADER].map((name) => directive('proxy_set_header', name, '')),
     comment('Usage cannot be read from a compressed answer.'),
     directive('proxy_set_header', 'Accept-Encoding', 'identity'),
     comment("Who the company's clients are stays in the company."),

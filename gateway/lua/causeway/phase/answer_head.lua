@@ -77,6 +77,13 @@ local function vary(asked)
   return table.concat(names, ', ')
 end
 
+--- Behind CloudFront: that it serves nothing that has expired while it cannot reach us, which it does unless it is told
+-- otherwise, and as long as it likes. Nobody would look at the key then.
+-- @treturn string to be put behind what else Cache-Control says
+function M.of_edge()
+  return settings.cache.at_edge and ', stale-if-error=0' or ''
+end
+
 -- What a client may do with the answer. An answer to a POST is no copy for anything (RFC 9110, 9.3.3); one that stands
 -- in for an upstream that fails is not held on to.
 local function say_use(request, asked)
@@ -85,9 +92,9 @@ local function say_use(request, asked)
   if request.method ~= 'GET' then
     header['cache-control'] = 'private, no-store'
   elseif seconds > 0 and request.cache ~= 'STALE' then
-    header['cache-control'] = 'private, max-age=' .. seconds
+    header['cache-control'] = 'private, max-age=' .. seconds .. M.of_edge()
   else
-    header['cache-control'] = 'private, no-cache'
+    header['cache-control'] = 'private, no-cache' .. M.of_edge()
   end
   header['vary'] = vary(asked)
 end

@@ -1,10 +1,12 @@
 --- Looks at the answer's head: is it a stream, does it carry usage.
 
+local answer_head = require('causeway.phase.answer_head')
 local breaker = require('causeway.io.breaker')
 local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
 local limits = require('causeway.phase.limits')
 local proven = require('causeway.io.proven')
+local settings = require('causeway.settings')
 local usage = require('causeway.core.usage')
 
 local M = {}
@@ -43,6 +45,9 @@ function M.run()
   end
   if request.cache then
     ngx.header['x-causeway-cache'] = request.cache
+  end
+  if settings.cache.at_edge and request.class == 'models' and ngx.status == 200 then
+    ngx.header['cache-control'] = 'private, no-cache' .. answer_head.of_edge()
   end
   if request.credential_hash then
     prove(request, ngx.status)
