@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { cdkArguments, parseRequest } from '../../lib/cli/cdk';
-import { loadConfig } from '../../lib/config';
+import { loadConfig, resolveEnvironment } from '../../lib/config';
+import { parseCacheArguments } from '../../lib/registry/cli/cache-arguments';
 import { HELP, parseArguments } from '../../local/arguments';
 import { createAuthority, issueLeaf } from '../../local/pki';
 import { LocalRun } from '../local/local-run';
@@ -98,6 +99,7 @@ const kinds: Readonly<Record<string, (text: string) => Promise<void>>> = {
     if (text.includes('.jsonl')) await new Promise((done) => setTimeout(done, 1500));
     const output = await shell(text);
     if (text.includes('/v1/messages')) expect(output).toMatch(MOCK_SAYS);
+    if (text.includes('if-none-match')) expect(output).toMatch(/^HTTP\/1\.1 304 /);
   },
   'sh pip': async (text) => {
     await shell(text);
@@ -194,6 +196,12 @@ async function checksAws(command: string): Promise<void> {
     case 'synth':
       expect(await shell(command)).toMatch(/Synthesized into cdk\.out in \d+\.\d s\.\n$/);
       return;
+    case 'cache': {
+      const { env = '', regions = [] } = parseCacheArguments(args) ?? {};
+      const known = resolveEnvironment(loadConfig(join(repoDir, 'causeway.config.ts')), env).regions;
+      expect(known.map(({ region }) => region)).toEqual(expect.arrayContaining([...regions]));
+      return;
+    }
     default: {
       // They ask AWS: what they would ask the CDK's command line for must be what there is.
       const config = loadConfig(join(repoDir, 'causeway.config.ts'));
@@ -202,8 +210,8 @@ async function checksAws(command: string): Promise<void> {
   }
 }
 
-describe('README.md', () => {
-  const blocks = blocksOf(readme);
+describe.each(['README.md', 'docs/caching.md'])('%s', (path) => {
+  const blocks = blocksOf(page(path));
 
   it('holds no kind of block that this test cannot run', () => {
     expect(blocks.filter(({ info }) => kinds[info] === undefined).map(title)).toEqual([]);
@@ -221,7 +229,9 @@ describe('README.md', () => {
       await kinds[block.info]?.(block.text);
     });
   }
+});
 
+describe('README.md', () => {
   it('lists every npm script, and no other', () => {
     const { scripts } = JSON.parse(page('package.json')) as { scripts: Record<string, string> };
     const listed = tableRows(readme, 'command').map(
@@ -249,6 +259,10 @@ describe('examples/README.md', () => {
     'typescript/retries.ts': /^end_turn$/m,
     'typescript/stream.ts': /mock-claude[^]*\noutput tokens: \d+$/m,
     'python/stream.py': /mock-claude[^]*\noutput tokens: \d+$/m,
+    'typescript/models-etag.ts': /^200 \d{4,} bytes\n304 0 bytes\n\d+ models$/m,
+    'python/models_etag.py': /^200 \d{4,} bytes\n304 0 bytes\n\d+ models$/m,
+    'typescript/cached-message.ts': /^(MISS|HIT) \d+ s old\n(.*)\nHIT \d+ s old\n\2\n$/,
+    'python/cached_message.py': /^(MISS|HIT) \d+ s old\n(.*)\nHIT \d+ s old\n\2\n$/,
   };
 
   it('lists every example', () => {
