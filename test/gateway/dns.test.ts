@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { startMockClaude, type MockClaude, type MockScript } from '../../local/mock-claude/server';
 import { issueLeaf } from '../../local/pki';
 import { authority, eventually, startGateway, UPSTREAM_HOST, UPSTREAM_SECRET, type TestGateway } from './harness';
-import { beginStream, readStream, send } from './support/http-client';
+import { beginStream, headersOf, messageBody, readStream, send } from './support/http-client';
 import { startDnsServer, type DnsBehaviour, type DnsServer } from './support/dns-server';
 import { startLoad } from './support/load';
 
@@ -24,12 +26,14 @@ interface StartOptions {
   readonly host?: '127.0.0.1' | '::1';
   /** Further DNS servers of the gateway, before that one. @default [] */
   readonly others?: readonly string[];
+  /** One worker that has few connections. @default false */
+  readonly scarce?: boolean;
 }
 
 /** A gateway that finds its upstream by DNS, and a second mock on the same port of another address. */
 async function start(
   first: DnsBehaviour,
-  { waitReady = true, host = '127.0.0.1', others = [] }: StartOptions = {},
+  { waitReady = true, host = '127.0.0.1', others = [], scarce = false }: StartOptions = {},
 ): Promise<void> {
   dns = await startDnsServer(first, host);
   const ca = await authority();
@@ -41,7 +45,17 @@ async function start(
   second = await startMockClaude({ host: NEW, name: 'second', requireKeys: [UPSTREAM_SECRET], tls });
   gateway = await startGateway({
     mock: { host: OLD, port: second.port, tls },
-    config: { upstreams: [{ id: 'mock', host: UPSTREAM_HOST, port: second.port, caFile }] },
+    config: {
+      upstreams: [
+        {
+          ...{ id: 'mock', host: UPSTREAM_HOST, port: second.port, caFile },
+          // Idle ones would hold for a minute what is scarce.
+          ...(scarce ? { keepaliveConnections: 8 } : {}),
+        },
+      ],
+      ...(scarce ? { limits: { workerConnections: 64 } } : {}),
+    },
+    ...(scarce ? { workers: 1 } : {}),
     placement: { resolvers: [...others, dns.address] },
     waitReady,
   });
@@ -190,3 +204,21 @@ test('an answer that is no DNS does not end the asking', async () => {
   dns.behave({ addresses: [OLD], ttl: TTL });
   await eventually(async () => ((await readiness()).status === 200 ? true : undefined), 10_000);
 });
+
+test('a worker that had no connection left for a while goes on asking', async () => {
+  await start({ addresses: [OLD], ttl: 1 }, { scarce: true });
+  const session = http2.connect(gateway.tlsUrl, { ca: gateway.authority.root });
+  const headers = { ':method': 'POST', ':path': '/v1/messages', ...headersOf(gateway, { script: { delayMs: 3000 } }) };
+  const ends = Array.from({ length: 200 }, () => {
+    const request = session.request(headers);
+    request.resume();
+    request.end(messageBody());
+    return once(request, 'close');
+  });
+  await eventually(() => (gateway.errorLog().includes('lua failed to run timer') ? true : undefined));
+  // Every look of the time in which nothing is left falls flat.
+  await Promise.all(ends);
+  session.close();
+  const asked = dns.queries().length;
+  await eventually(() => (dns.queries().length > asked + 1 ? true : undefined));
+}, 60_000);

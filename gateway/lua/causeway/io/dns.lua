@@ -11,10 +11,13 @@ local M = {}
 -- day must not keep an address for a day that its owner has given up.
 local MIN_TTL, MAX_TTL = 1, 60
 local RETRY_SECONDS = 1
+-- How often it is looked whether an answer has grown too old.
+local LOOK_SECONDS = 1
 local QUERY_TIMEOUT_MS = 1000
 
 local nameservers = {}
--- upstream id -> { addresses = { '192.0.2.1', ... }, resolved_at = ngx.now(), failures = n }
+-- upstream id -> { addresses = { '192.0.2.1', ... }, resolved_at = ngx.now(), failures = n, asking = boolean,
+--   due = when to ask again }
 local resolved = {}
 
 local DNS_PORT = 53
@@ -159,6 +162,10 @@ local function refresh(premature, upstream)
     return
   end
   local entry = resolved[upstream.id]
+  if entry.asking or ngx.now() < entry.due then
+    return
+  end
+  entry.asking = true
   -- The library raises on an answer that breaks off; the next look must come all the same.
   local whole, addresses, ttl_or_error = pcall(query, upstream.host)
   if not whole then
@@ -180,10 +187,7 @@ local function refresh(premature, upstream)
       )
     end
   end
-  local ok, timer_error = ngx.timer.at(delay, refresh, upstream)
-  if not ok and timer_error ~= 'process exiting' then
-    log.once('error', 'DNS of ' .. upstream.host .. ' is not refreshed any more: ' .. timer_error)
-  end
+  entry.asking, entry.due = false, ngx.now() + delay
 end
 
 --- Starts the timers of this worker.
@@ -193,11 +197,10 @@ function M.start(upstreams)
     if upstream.addresses then
       resolved[upstream.id] = { addresses = upstream.addresses, failures = 0 }
     else
-      resolved[upstream.id] = { addresses = load_shared(upstream.id), failures = 0, failing = false }
-      local ok, timer_error = ngx.timer.at(0, refresh, upstream)
-      if not ok then
-        log.once('error', 'DNS of ' .. upstream.host .. ' is not refreshed: ' .. timer_error)
-      end
+      resolved[upstream.id] = { addresses = load_shared(upstream.id), failures = 0, failing = false, due = 0 }
+      assert(ngx.timer.at(0, refresh, upstream))
+      -- Not a timer that sets the next: nginx drops one for which it has no connection left, and the next with it.
+      assert(ngx.timer.every(LOOK_SECONDS, refresh, upstream))
     end
   end
 end

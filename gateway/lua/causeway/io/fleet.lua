@@ -19,6 +19,8 @@ local BEAT_MS, LIVE_MS, DEAD_MS = 2000, 5000, 6000
 local TICK_SECONDS = 0.25
 -- Between two tries while Valkey is away; between two words of a node that only ends its last requests.
 local RETRY_SECONDS, LINGER_SECONDS = 0.25, 1
+-- A turn that is so late will not come.
+local LATE_SECONDS = 5
 
 -- KEYS: when nodes die (sorted set). ARGV: node, ms, the name that it had before or ''.
 -- Returns: whether it was known to live, how many nodes do, ms since 1970.
@@ -207,18 +209,27 @@ local function first_beat()
 end
 
 local joined = false
+-- The turn that is to come, and when.
+local coming, due = nil, nil
+local turn
+
+local function turn_in(seconds)
+  coming, due = {}, ngx.now() + seconds
+  return ngx.timer.at(seconds, turn, coming)
+end
 
 -- One worker speaks for the node. One turn a timer: what sockets leave behind goes with it.
-local function turn(premature)
-  if premature or ngx.worker.exiting() then
+function turn(premature, this)
+  if premature or ngx.worker.exiting() or this ~= coming then
     return
   end
+  due = nil
   local ok, told = pcall(joined and wait_and_beat or first_beat)
   if not ok then
     log.once('error', 'this node cannot say that it lives: ' .. tostring(told))
   end
   joined = joined or ok and told
-  local again, timer_error = ngx.timer.at(ok and told and 0 or RETRY_SECONDS, turn)
+  local again, timer_error = turn_in(ok and told and 0 or RETRY_SECONDS)
   if not again and not ngx.worker.exiting() then
     log.once('error', 'this node can no longer say that it lives: ' .. timer_error)
   end
@@ -238,6 +249,10 @@ local function tick(premature)
       ngx.timer.at(0, linger)
     end
     return
+  end
+  if due and ngx.now() > due + LATE_SECONDS then
+    -- nginx had no connection left for its timer, and dropped it.
+    turn_in(0)
   end
   if ticking then
     return
@@ -266,7 +281,7 @@ function M.start(of)
   uses = of
   assert(ngx.timer.every(TICK_SECONDS, tick))
   if valkey.enabled() and log.is_speaker() then
-    assert(ngx.timer.at(0, turn))
+    assert(turn_in(0))
   end
 end
 
