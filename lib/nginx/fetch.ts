@@ -24,8 +24,8 @@ export function fetchSocket({ runtimeDirectory }: Placement): string {
 }
 
 /**
- * The most answers that a worker fetches at once; beyond it, requests go their own way. Each fetch takes two connections
- * besides those of a client and an upstream: one to the internal listener, and its other end.
+ * The most answers that a worker fetches at once; beyond it, requests go their own way. Each fetch takes three connections
+ * besides those of a client and an upstream: one to the internal listener, its other end, and that of its timer.
  */
 export function mostFetches({ limits }: Environment): number {
   return Math.ceil(limits.workerConnections / 4);

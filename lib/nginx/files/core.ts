@@ -22,8 +22,8 @@ export function nginxConf(environment: Environment, placement: Placement): strin
     directive('worker_shutdown_timeout', `${environment.timeouts.maxStreamSeconds + 10}s`),
     '',
     block('events', [
-      comment('Client and upstream side of every request, and both ends of fetches.'),
-      directive('worker_connections', environment.limits.workerConnections * 2 + fetchesOf(environment) * 2),
+      comment('Client and upstream side of every request; of fetches, both ends and what their timer takes.'),
+      directive('worker_connections', environment.limits.workerConnections * 2 + fetchesOf(environment) * 3),
     ]),
     '',
     block('http', [

@@ -45,6 +45,8 @@ export function cachedConf(environment: Environment, placement: Placement): stri
     block('location @cached', [
       comment('Only here: looking for clients that leave costs each request something.'),
       directive('lua_check_client_abort', 'on'),
+      comment('HTTP/1.0 clients too are answered as it comes: their connection ends with the answer.'),
+      directive('lua_http10_buffering', 'off'),
       directive('add_header', 'x-causeway-region', placement.region, 'always'),
       block('content_by_lua_block', ["require('causeway.phase.cached_answer').run()"]),
     ]),

@@ -171,9 +171,4 @@ function Flight:close(outcome)
   wake_all(self)
 end
 
---- Whether nobody is left for whom it would be worth going on.
-function Flight:is_abandoned()
-  return self.reader_count == 0 and not self.kept
-end
-
 return _M

@@ -1,5 +1,5 @@
 --- Fetches an answer for all who wait for it, apart from any client's request: by a timer, through an internal listener
--- of this nginx, so that its way to the upstream is everybody's. A client that leaves ends nothing here.
+-- of this nginx, so that its way to the upstream is everybody's. It goes on as long as one client waits, whichever.
 --
 -- Who may use that listener: its socket lies in a directory that is nginx's alone, and what comes in must hold a token
 -- that only this nginx knows.
@@ -189,10 +189,10 @@ function Fetch:finish()
   end
 end
 
--- Whether there is nobody left for whom to go on.
+-- Whether there is nobody left for whom to go on. As with any request, what nobody waits for is neither paid for nor
+-- stored: those who have left hold no place any more that would bound how many such calls there are.
 function Fetch:is_pointless()
-  local flight = self.flight
-  return flight:is_abandoned() or flight.reader_count == 0 and self.judge ~= nil and not self.judge:may_store()
+  return self.flight.reader_count == 0
 end
 
 -- Waits until the slowest reader has made room. Returns whether it is worth going on.
@@ -209,7 +209,9 @@ end
 function Fetch:run()
   local socket, problem = connect(self.job)
   if not socket then
-    return self:fail(502, 'fetch_failed', BROKEN, problem)
+    -- The internal listener has not had all of it, so no upstream was asked: whoever waits may still go another way.
+    ngx.log(ngx.ERR, 'causeway: a fetch cannot begin: ', problem)
+    return self.flight:close('gone')
   end
   local silent = 0
   while self:await_room() and not self:is_pointless() do

@@ -13,7 +13,11 @@ local CHECK_EVERY = 50
 -- Looks after the last flight has ended: somebody may just have asked for it.
 local LINGER = 100
 
-local watching = false
+-- A watch that has not looked for so long was dropped: nginx had no connection for its timer.
+local DROPPED_SECONDS = 1
+
+-- The watch that counts, and when it looked last.
+local watching, looked = nil, 0
 local find_flight, has_flights
 
 local function take(kind, id, text)
@@ -43,32 +47,48 @@ local function look(count)
   end
 end
 
-local function watch(premature)
+local function try_look(count)
+  looked = ngx.now()
+  local ok, problem = xpcall(look, debug.traceback, count)
+  if not ok then
+    ngx.log(ngx.ERR, 'causeway: a message between workers: ', problem)
+  end
+end
+
+local function watch(premature, mine)
   local count, idle = 0, 0
   -- Also in a worker that ends, for those who follow it.
-  while not premature and idle < LINGER do
+  while not premature and idle < LINGER and watching == mine do
     count = count + 1
-    local ok, problem = xpcall(look, debug.traceback, count)
-    if not ok then
-      ngx.log(ngx.ERR, 'causeway: a message between workers: ', problem)
-    end
+    try_look(count)
     idle = (has_flights() or exports.any() or mirrors.any()) and 0 or idle + 1
     ngx.sleep(LOOK_SECONDS)
   end
-  watching = false
+  if watching == mine then
+    watching = nil
+  end
 end
 
 --- Looks from now on, if it does not do so already.
 -- @treturn boolean whether it does
 function M.watch()
-  if not watching then
-    local ok, problem = ngx.timer.at(0, watch)
-    if not ok then
-      ngx.log(ngx.WARN, 'causeway: this worker reads no messages: ', problem)
-    end
-    watching = ok and true or false
+  local now = ngx.now()
+  if watching and now - looked < DROPPED_SECONDS then
+    return true
   end
-  return watching
+  local mine = {}
+  local ok, problem = ngx.timer.at(0, watch, mine)
+  if not ok then
+    ngx.log(ngx.WARN, 'causeway: this worker reads no messages: ', problem)
+    watching = nil
+    return false
+  end
+  if watching then
+    -- The next may be dropped as well. Whoever waits looks instead, so that none waits for ever.
+    try_look(CHECK_EVERY)
+  end
+  watching, looked = mine, now
+  return true
 end
 
 --- @tparam function find key -> flight of this worker's own that may be joined, or nil

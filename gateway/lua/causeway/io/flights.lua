@@ -28,8 +28,17 @@ local OWNED_SECONDS = 7200
 --- How many answers this worker fetches, and what its flights hold in bytes.
 M.active = { fetches = 0, bytes = 0 }
 
+-- A timer that nginx cannot give a connection is dropped without a word to whoever set it: a fetch that has not begun
+-- after so long never will.
+local BEGIN_SECONDS = 2
+-- How long requests go their own way after a fetch could not begin.
+local REST_SECONDS = 1
+
 -- key -> flight that requests of this worker may join: its own, or one that it follows
 local joinable = {}
+-- flight whose fetch has not begun -> `{ key, since }`
+local unbegun = {}
+local resting_until = 0
 
 local function dictionary()
   return ngx.shared[DICTIONARY]
@@ -67,15 +76,40 @@ local function new_flight(key)
   return flight
 end
 
+-- The fetch of a flight has ended, or never began.
+local function ended(key, flight)
+  resign(key, flight)
+  M.active.fetches = M.active.fetches - 1
+  if flight.outcome == 'gone' then
+    resting_until = ngx.now() + REST_SECONDS
+  end
+end
+
+-- Gives up what has not begun in time: nothing has been sent.
+local function give_up()
+  local now = ngx.now()
+  for flight, begun in pairs(unbegun) do
+    if now - begun.since > BEGIN_SECONDS then
+      unbegun[flight] = nil
+      flight:close('gone')
+      ended(begun.key, flight)
+    end
+  end
+end
+
 local function run(premature, flight, job, cache)
+  if not unbegun[flight] then
+    -- Too late: it was given up.
+    return
+  end
+  unbegun[flight] = nil
   if premature then
     -- This worker ends before the fetch began: nothing has been sent.
     flight:close('gone')
   else
     fetch.run(flight, job, cache)
   end
-  resign(job.place.key, flight)
-  M.active.fetches = M.active.fetches - 1
+  ended(job.place.key, flight)
 end
 
 -- Starts to fetch. With a claim on the key, others may join.
@@ -89,6 +123,7 @@ local function lead(job, cache, claim)
     return nil, problem
   end
   M.active.fetches = M.active.fetches + 1
+  unbegun[flight] = { key = key, since = ngx.now() }
   if claim then
     joinable[key] = flight
     bus.watch()
@@ -110,6 +145,11 @@ local function follow(key, owner)
     return nil, 'again'
   end
   return M.join(flight), true
+end
+
+-- Whether this worker may fetch no more for now.
+local function is_full()
+  return M.active.fetches >= settings.fetch.most or ngx.now() < resting_until
 end
 
 local claims = 0
@@ -147,10 +187,11 @@ end
 --   a copy once more and come back; else the request must go its own way
 function M.enter(job, cache, came_in)
   local key = job.place.key
+  give_up()
   if joinable[key] then
     return M.join(joinable[key]), true
   end
-  if M.active.fetches >= settings.fetch.most then
+  if is_full() then
     return nil, 'full'
   end
   local claim, owner = claim_key(key)
@@ -167,7 +208,11 @@ function M.enter(job, cache, came_in)
 end
 
 --- A reader of an answer that is fetched for this request alone, as sharing has failed.
+-- @treturn ?table reader; nil where the request must go its own way
 function M.alone(job, cache)
+  if is_full() then
+    return nil
+  end
   return lead(job, cache, nil)
 end
 
@@ -183,7 +228,11 @@ function M.join(flight)
   end)
   reader.wait = function(seconds)
     waiting = true
-    return woken:wait(seconds)
+    if not woken:wait(seconds) then
+      -- Timers by which it would be woken may have been dropped.
+      give_up()
+      bus.watch()
+    end
   end
   return reader
 end

@@ -12,8 +12,13 @@ local sha256 = require('causeway.io.sha256')
 
 local M = {}
 
-local function read_header(var)
-  local token, id, consumer = (var.http_x_causeway_fetch or ''):match('^(%x+) (%S+) (%S+)$')
+local function read_header()
+  -- By its exact name: the variable takes a client's `X_Causeway_Fetch` for it, too.
+  local header = ngx.req.get_headers(0)['x-causeway-fetch']
+  if type(header) ~= 'string' then
+    return nil
+  end
+  local token, id, consumer = header:match('^(%x+) (%S+) (%S+)$')
   if token and token == fetch.token() then
     return id, consumer
   end
@@ -33,7 +38,7 @@ end
 -- @tparam string upstream id of the one that the location proxies to
 function M.run(route_class, upstream)
   local var = ngx.var
-  local id, consumer_id = read_header(var)
+  local id, consumer_id = read_header()
   if not id then
     local request = context.begin(clock.monotonic_ms())
     return refuse.send(request, 404, 'no_route', 'There is no such route.')
