@@ -2,8 +2,9 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { MockScript } from '../../local/mock-claude/server';
 import { eventually, startGateway, type TestGateway } from './harness';
-import { exchange, messageBody } from './support/exchange';
+import { exchange, messageBody, type Sending } from './support/exchange';
 import { random } from './support/json-text';
 
 const CONSUMERS = Array.from({ length: 5 }, (_, index) => `team-${index}`);
@@ -83,6 +84,42 @@ afterAll(async () => {
 async function ledger(): Promise<Ledger> {
   return (await (await fetch(`${gateway.baseUrl}/`)).json()) as Ledger;
 }
+
+test('what is never stored leaves nothing in memory', async () => {
+  const message = (more: Record<string, unknown>): string =>
+    messageBody({ messages: [{ role: 'user', content: JSON.stringify(more) }], ...more });
+  const failing: MockScript[] = [
+    { status: 500 },
+    { status: 529 },
+    { sizeBytes: 128 * 1024 + 1 },
+    { cut: { midEvent: 1 } },
+    { body: '{"type":"message",' },
+    { body: '{"type":"error","error":{"type":"overloaded_error"}}' },
+  ];
+  const breaking: MockScript[] = [
+    { cut: { midEvent: 4 } },
+    { cut: { afterEvents: 6, reset: true } },
+    { streamError: { atEvent: 1 } },
+    { streamError: { atEvent: 5 } },
+    { sizeBytes: 300_000 },
+  ];
+  const asked: Sending[] = [
+    ...failing.map((script) => ({ body: message({}), script })),
+    ...breaking.map((script) => ({ body: message({ stream: true }), script })),
+    { body: message({ container: 'container_1' }) },
+    { body: message({ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }) },
+    { body: messageBody({ messages: [{ role: 'user', content: [{ source: { type: 'file', file_id: 'f' } }] }] }) },
+  ];
+  for (const words of ['max-age=60', 'outage']) {
+    for (const one of asked) {
+      // Some of them break off.
+      await exchange(gateway, { ...one, headers: [['x-causeway-cache', words]] }).catch(() => undefined);
+    }
+  }
+  expect(gateway.mock.requests()).toHaveLength(2 * asked.length);
+  const nothing = { charged: 0, noted: 0, pieces: 0, locks: 0, queued: 0, copies: 0, nodes: 0 };
+  expect(await ledger()).toMatchObject(nothing);
+});
 
 test(`four workers keep one ledger, whatever they store at once (seed ${seed})`, async () => {
   const pick = random(seed);
