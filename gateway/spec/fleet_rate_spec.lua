@@ -27,6 +27,7 @@ describe('the rate of a fleet', function()
         node.workers[number] = fleet_rate.new {
           store = store,
           clock = function() return time.ms + skew end,
+          sleep = function(ms) time:sleep(ms) end,
           nodes = function() return count end,
           call = function(...)
             time:sleep(ROUND_TRIP_MS / 2)

@@ -29,6 +29,8 @@ local LEASE_MS = 300
 local LEAST_SLOTS = 6
 -- Slots that have lain idle for this long go back.
 local IDLE_MS = 1000
+-- While another request of the node asks, the others look so often whether there is something for them.
+local LOOKS, LOOK_MS = 5, 1
 -- A worker that dies while it asks must not keep the others from asking for long.
 local LOCK_SECONDS = 1
 local ASKED_SECONDS, REFUSED_SECONDS = 10, 10
@@ -108,12 +110,14 @@ end
 --- @tparam table options
 -- @tparam table options.store what the workers of the node share
 -- @tparam function options.clock monotonic ms
+-- @tparam function options.sleep ms
 -- @tparam function options.call (script, keys, args) -> reply | nil, why
 -- @tparam function options.nodes how many there are
 function M.new(options)
   return setmetatable({
     store = options.store,
     clock = options.clock,
+    sleep = options.sleep,
     call = options.call,
     nodes = options.nodes,
     -- Leases that this worker asked for: slot key -> { plan, slot, since }
@@ -168,17 +172,12 @@ function Rate:answer(plan, leasing, granted, due, ahead)
   return false, 0, ahead, due
 end
 
-function Rate:ask(plan, now)
+-- Asks Valkey: for a lease where this request was the first to, else for itself alone.
+function Rate:ask(plan, now, leasing)
   local store = self.store
-  -- One worker leases for the node; a request that comes meanwhile asks for itself alone.
-  local leasing = plan.leased and store:add(plan.lock_key, true, LOCK_SECONDS)
   local want, ahead_too = 1, false
   if leasing then
     want, ahead_too = self:size(plan, now)
-  elseif plan.leased and store:get(plan.refused_key) then
-    -- The bucket is empty, and somebody asks already.
-    store:incr(plan.refused_key, 1)
-    return false, 0, plan.tolerance + plan.step, plan.step
   end
   local reply, why = self.call(M.TAKE, plan.bucket, {
     ('%.3f'):format(plan.step * 1000),
@@ -205,6 +204,51 @@ function Rate:ask(plan, now)
   return allowed, remaining, reset, retry
 end
 
+-- Uses a slot of the node's lease.
+-- @treturn boolean|nil whether one was due; nil where there is none
+-- @return as `take`
+function Rate:use(plan, now)
+  local store, step = self.store, plan.step
+  local after = store:incr(plan.slot_key, step)
+  if not after then
+    return nil
+  end
+  local ends = store:get(plan.end_key)
+  -- Half a slot: what adding up fractions costs.
+  local is_left = ends and after <= ends + step / 2
+  if is_left and after - step <= now then
+    return true
+  end
+  store:incr(plan.slot_key, -step)
+  if is_left then
+    store:incr(plan.refused_key, 1, 0, REFUSED_SECONDS)
+    return false, 0, ends + plan.tolerance - now, after - step - now
+  end
+  return nil
+end
+
+-- A consumer that leases, and whose node has no slot left.
+function Rate:lease(plan, now)
+  local store = self.store
+  for _ = 1, LOOKS do
+    -- One worker leases for the node.
+    if store:add(plan.lock_key, true, LOCK_SECONDS) then
+      return self:ask(plan, now, true)
+    elseif store:get(plan.refused_key) then
+      -- The bucket is empty, and somebody asks already.
+      store:incr(plan.refused_key, 1)
+      return false, 0, plan.tolerance + plan.step, plan.step
+    end
+    self.sleep(LOOK_MS)
+    now = self.clock()
+    local allowed, remaining, reset, retry = self:use(plan, now)
+    if allowed ~= nil then
+      return allowed, remaining, reset, retry
+    end
+  end
+  return self:ask(plan, now, false)
+end
+
 --- Counts one request.
 -- @tparam table plan of `M.plan`
 -- @treturn boolean|nil whether it may pass; nil where Valkey did not say
@@ -212,20 +256,9 @@ end
 function Rate:take(plan)
   local store, now = self.store, self.clock()
   if plan.leased then
-    local step = plan.step
-    local after = store:incr(plan.slot_key, step)
-    if after then
-      local ends = store:get(plan.end_key)
-      -- Half a slot: what adding up fractions costs.
-      if ends and after <= ends + step / 2 then
-        if after - step <= now then
-          return true
-        end
-        store:incr(plan.slot_key, -step)
-        store:incr(plan.refused_key, 1, 0, REFUSED_SECONDS)
-        return false, 0, ends + plan.tolerance - now, after - step - now
-      end
-      store:incr(plan.slot_key, -step)
+    local allowed, remaining, reset, retry = self:use(plan, now)
+    if allowed ~= nil then
+      return allowed, remaining, reset, retry
     end
   end
   local untill = store:get(plan.empty_key)
@@ -236,7 +269,10 @@ function Rate:take(plan)
     -- A slot is due once all that stands before it is within the burst.
     return false, 0, untill - now + plan.tolerance, untill - now
   end
-  return self:ask(plan, now)
+  if plan.leased then
+    return self:lease(plan, now)
+  end
+  return self:ask(plan, now, false)
 end
 
 -- Takes what is left of a lease out of the node's hands.

@@ -280,17 +280,25 @@ local function reserved_rate(id)
   return reservation and reservation.rate * (reservation.share or 1) or 0
 end
 
+local function sleep(ms)
+  ngx.sleep(ms / 1000)
+end
+
 --- Starts what each worker does.
 function M.start()
   local store = fleet_store()
-  rates = fleet_rate.new({ store = store, clock = clock.monotonic_ms, call = fleet.call, nodes = fleet.nodes })
+  rates = fleet_rate.new({
+    store = store,
+    clock = clock.monotonic_ms,
+    sleep = sleep,
+    call = fleet.call,
+    nodes = fleet.nodes,
+  })
   places = fleet_places.new({
     store = store,
     count = { enter = inflight.enter, leave = inflight.leave, get = inflight.count },
     clock = clock.monotonic_ms,
-    sleep = function(ms)
-      ngx.sleep(ms / 1000)
-    end,
+    sleep = sleep,
     call = fleet.call,
     node = fleet.name,
     nodes = fleet.nodes,
