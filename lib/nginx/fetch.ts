@@ -33,5 +33,5 @@ export function mostFetches({ limits }: Environment): number {
 
 /** What a worker's flights may hold, in bytes: beyond it, answers pass through without being stored. */
 export function heldBytes({ cache }: Environment): number {
-  return Math.max(cache.nodeBytes / 4, 4 * cache.maxItemBytes);
+  return Math.max(cache.nodeBytes / 2, 4 * cache.maxItemBytes);
 }

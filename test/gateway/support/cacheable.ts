@@ -11,18 +11,21 @@ export interface Cacheable {
 
 /** Asks for a stored answer, where nothing else is said. */
 const ASKS: HeaderLines = [['x-causeway-cache', 'max-age=60']];
+/** Stands on every request, as it tells answers apart. */
+const TYPE: HeaderLines = [['content-type', 'application/json']];
 
 const post =
   (target: string, body: Record<string, unknown>, asks: HeaderLines = []) =>
-  (name: string, more: Sending = {}): Sending => ({
-    target,
-    body: messageBody({ ...body, messages: [{ role: 'user', content: name }] }),
-    ...more,
-    headers: [
-      ...(more.headers?.some(([header]) => header === 'x-causeway-cache') === true ? [] : asks),
-      ...(more.headers ?? []),
-    ],
-  });
+  (name: string, more: Sending = {}): Sending => {
+    const given = more.headers ?? [];
+    const asked = given.some(([header]) => header === 'x-causeway-cache');
+    return {
+      target,
+      body: messageBody({ ...body, messages: [{ role: 'user', content: name }] }),
+      ...more,
+      headers: [...TYPE, ...(asked ? [] : asks), ...given],
+    };
+  };
 
 /** All of them: what is cached by itself, and what is where it is asked for. */
 export const CACHEABLE: readonly Cacheable[] = [
@@ -34,6 +37,7 @@ export const CACHEABLE: readonly Cacheable[] = [
       method: 'GET',
       target: `/v1/models?limit=3&name=${encodeURIComponent(name)}`,
       ...more,
+      headers: [...TYPE, ...(more.headers ?? [])],
     }),
   },
   { what: 'counted tokens', routeClass: 'count', stream: false, sending: post('/v1/messages/count_tokens', {}) },

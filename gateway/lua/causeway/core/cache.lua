@@ -170,10 +170,11 @@ end
 --- Keeps an answer. A place whose epoch has passed keeps nothing: nobody would find it.
 -- @tparam table place
 -- @tparam table entry its `consumer` is the place's
+-- @tparam ?function on_kept called once the node's own tier has it, or will not have it: before that nothing waits
 -- @treturn boolean whether any tier has it now
 -- @treturn ?string why the node's tier has it not: `purged`, `too_large`, or what the tier says
 -- @treturn ?string why the shared tier has it not
-function Cache:store(place, entry)
+function Cache:store(place, entry, on_kept)
   local now = self.clock()
   local left_ms = entry.stored_at + self.outage_ms - now
   if self.epoch(place.consumer) ~= place.epoch then
@@ -187,6 +188,9 @@ function Cache:store(place, entry)
     return false, 'too_large', 'too_large'
   end
   local own, own_problem = self:keep(place, entry, bytes, now)
+  if on_kept then
+    on_kept()
+  end
   local shared, shared_problem
   if self.l2 then
     shared, shared_problem = self.l2:set(place, bytes, left_ms / 1000)

@@ -13,7 +13,8 @@ local sha256 = require('causeway.io.sha256')
 
 local M = {}
 
---- The header by which a fetch says whose it is: token, id of the request that began it, consumer.
+--- The header by which a fetch says whose it is: token, id of the request that began it, consumer, and the upstream
+-- credential that is that consumer's own, or `-`.
 M.HEADER = 'X-Causeway-Fetch'
 
 local STATE, TOKEN = 'causeway_state', 'fetch_token'
@@ -67,9 +68,10 @@ local function connect(job)
   if not ok then
     return nil, 'connect: ' .. problem
   end
+  local whose = { M.token(), job.request_id, job.place.consumer, job.upstream_credential or '-' }
   local request = {
     job.method, ' ', job.target, ' HTTP/1.1\r\nHost: causeway\r\nConnection: close\r\n',
-    M.HEADER, ': ', M.token(), ' ', job.request_id, ' ', job.place.consumer, '\r\n',
+    M.HEADER, ': ', table.concat(whose, ' '), '\r\n',
     job.header_lines, job.body and ('Content-Length: %d\r\n'):format(#job.body) or '', '\r\n', job.body or '',
   }
   -- The body may be large, and the fetch take long.
@@ -118,7 +120,7 @@ end
 -- byte, can ask again and not find it.
 function Fetch:store(body)
   local place, judge = self.job.place, self.judge
-  local stored = self.cache:store(place, {
+  local entry = {
     status = judge.status,
     headers = judge:kept_headers(),
     body = body,
@@ -126,8 +128,8 @@ function Fetch:store(body)
     etag = M.etag(body),
     stream = judge.is_stream,
     consumer = place.consumer,
-  })
-  if stored then
+  }
+  if self.cache:store(place, entry, self.on_kept) then
     ngx.shared[STATE]:incr('cache_stores:' .. self.job.class, 1, 0)
   end
 end
@@ -247,9 +249,10 @@ end
 --   { place = of core/cache, class, request_id, method, target, header_lines = text, body = string or nil,
 --     silent_seconds = how long the internal listener may say nothing }
 -- @tparam table cache of core/cache
-function M.run(flight, job, cache)
+-- @tparam function on_kept called once the node's own tier has the answer, where it is stored
+function M.run(flight, job, cache, on_kept)
   local fetch = setmetatable({
-    flight = flight, job = job, cache = cache,
+    flight = flight, job = job, cache = cache, on_kept = on_kept,
     answer = answer_reader.new(), judge = nil,
     room = semaphore.new(0),
   }, Fetch)

@@ -81,6 +81,7 @@ function M.new(request, place, body)
     place = place,
     class = class,
     request_id = request.id,
+    upstream_credential = request.consumer.upstreamCredential,
     method = request.method,
     target = request.target,
     body = body,

@@ -107,7 +107,10 @@ local function run(premature, flight, job, cache)
     -- This worker ends before the fetch began: nothing has been sent.
     flight:close('gone')
   else
-    fetch.run(flight, job, cache)
+    fetch.run(flight, job, cache, function()
+      -- From now on whoever asks on this node finds it.
+      resign(job.place.key, flight)
+    end)
   end
   ended(job.place.key, flight)
 end

@@ -18,27 +18,37 @@ local function read_header()
   if type(header) ~= 'string' then
     return nil
   end
-  local token, id, consumer = header:match('^(%x+) (%S+) (%S+)$')
+  local token, id, consumer, credential = header:match('^(%x+) (%S+) (%S+) (%S+)$')
   if token and token == fetch.token() then
-    return id, consumer
+    return id, consumer, credential ~= '-' and credential or nil
   end
 end
 
--- The consumer for whom the answer is fetched; nil where it is gone meanwhile.
-local function consumer_of(request, id, var)
-  if settings.auth.mode == 'keys' then
-    return documents.registry.value and documents.registry.value:get(id)
+-- The consumer for whom the answer is fetched. Its client was let in by another worker, which may know another registry
+-- for a moment: the credential is the one by which that one tells answers apart, whatever stands here.
+local function consumer_of(request, id, upstream_credential, var)
+  if settings.auth.mode ~= 'keys' then
+    local credential = (var.http_authorization or ''):match('^%S+ +(%S+)$') or var.http_x_api_key or ''
+    request.credential_hash = sha256.hex(credential)
+    return proven.consumer(id)
   end
-  local credential = (var.http_authorization or ''):match('^%S+ +(%S+)$') or var.http_x_api_key or ''
-  request.credential_hash = sha256.hex(credential)
-  return proven.consumer(id)
+  local registry = documents.registry.value
+  local known = registry and registry:get(id) or { id = id }
+  if known.upstreamCredential == upstream_credential then
+    return known
+  end
+  return setmetatable({ upstreamCredential = upstream_credential }, {
+    __index = function(_, name)
+      return name ~= 'upstreamCredential' and known[name] or nil
+    end,
+  })
 end
 
 --- @tparam string route_class of the location
 -- @tparam string upstream id of the one that the location proxies to
 function M.run(route_class, upstream)
   local var = ngx.var
-  local id, consumer_id = read_header()
+  local id, consumer_id, upstream_credential = read_header()
   if not id then
     local request = context.begin(clock.monotonic_ms())
     return refuse.send(request, 404, 'no_route', 'There is no such route.')
@@ -47,10 +57,7 @@ function M.run(route_class, upstream)
   request.route_class, request.class, request.upstream = route_class, route_class, upstream
   request.method, request.target = ngx.req.get_method(), var.request_uri
   request.consumer_id = consumer_id
-  request.consumer = consumer_of(request, consumer_id, var)
-  if not request.consumer then
-    return refuse.send(request, 503, 'not_ready', 'Causeway is starting.')
-  end
+  request.consumer = consumer_of(request, consumer_id, upstream_credential, var)
   -- It may not come back.
   return attempt.begin(request, var)
 end
