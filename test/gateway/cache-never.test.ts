@@ -1,5 +1,6 @@
 import type { MockScript } from '../../local/mock-claude/server';
-import { eventually } from './harness';
+import { writeStateFile } from '../../local/state-file';
+import { eventually, startGateway } from './harness';
 import { asking, CACHEABLE } from './support/cacheable';
 import { exchange, messageBody, type Sending } from './support/exchange';
 import { useGateway } from './support/gateways';
@@ -123,3 +124,25 @@ test('and no memory is held of any of it', async () => {
   await expectNothingHeld(gateway());
   expect(await freeFlightMemory(gateway())).toBe(free);
 });
+
+test('where nobody knows what was purged since, nothing is shared', async () => {
+  const node = await startGateway({
+    config: { auth: { pollSeconds: 1, revocationSeconds: 5 } },
+  });
+  try {
+    const state = async (asked: Sending): Promise<string | undefined> =>
+      (await exchange(node, asked)).headers['x-causeway-cache'];
+    const asked = message('unconfirmed');
+    expect([await state(asked), await state(asked)]).toEqual(['MISS', 'HIT']);
+    writeStateFile(node.files.registry, '{"version":');
+    await eventually(async () => ((await state(asked)) === 'BYPASS' ? true : undefined), 20_000);
+    const before = node.mock.requests().length;
+    const slow = { ...asked, script: { delayMs: 300 } };
+    const states = await Promise.all(Array.from({ length: 10 }, () => state(slow)));
+    expect(new Set(states)).toEqual(new Set(['BYPASS']));
+    expect(node.mock.requests()).toHaveLength(before + 10);
+    await node.waitForLine((line) => line['cacheBypass'] === 'unconfirmed');
+  } finally {
+    await node.stop();
+  }
+}, 30_000);

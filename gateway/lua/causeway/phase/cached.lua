@@ -5,6 +5,7 @@ local cache = require('causeway.io.cache')
 local cache_key = require('causeway.core.cache_key')
 local cache_request = require('causeway.core.cache_request')
 local clock = require('causeway.io.clock')
+local documents = require('causeway.io.documents')
 local fetch_request = require('causeway.io.fetch_request')
 local flights = require('causeway.io.flights')
 local policy = require('causeway.core.policy')
@@ -121,6 +122,9 @@ function M.run(request, var)
     return refuse.send(request, 400, 'cache_header', problem)
   elseif not want then
     return header and bypass(request, 'no_store')
+  elseif not documents.purges_confirmed() then
+    -- Neither a copy nor an answer that others began to fetch: either may be from before a purge not known here.
+    return bypass(request, 'unconfirmed')
   end
   local head = request_head.read(var)
   local body = body_of(request, head)
