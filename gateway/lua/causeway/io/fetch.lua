@@ -20,7 +20,7 @@ M.HEADER = 'X-Causeway-Fetch'
 local STATE, TOKEN = 'causeway_state', 'fetch_token'
 local CONNECT_MS, SEND_MS = 5000, 60000
 -- How often a fetch that hears nothing looks whether anybody still waits for it.
-local LOOK_SECONDS = 1
+local LOOK_SECONDS = 0.25
 -- As much as is read at once: what nginx writes at once.
 local MOST_BYTES = 16384
 local BROKEN = 'The upstream could not be reached or broke the connection.'
@@ -183,7 +183,8 @@ end
 
 function Fetch:finish()
   local flight = self.flight
-  local body = self.judge:may_store() and flight:body()
+  -- What its last client left before the end is not kept, as nobody's call would be.
+  local body = not self:is_pointless() and self.judge:may_store() and flight:body()
   local can_store = body and self.judge:can_store(body)
   flight:close('whole')
   if can_store then
