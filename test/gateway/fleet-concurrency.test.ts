@@ -16,6 +16,7 @@ describe('the places of a consumer over three nodes', () => {
         { id: 'ten', concurrency: PLACES },
         { id: 'streams', concurrency: 100, maxStreams: 4 },
         { id: 'far', concurrency: 1000 },
+        { id: 'sudden', concurrency: 1000 },
         { id: 'killed', concurrency: PLACES },
         { id: 'stopped', concurrency: 2 },
       ],
@@ -90,6 +91,13 @@ describe('the places of a consumer over three nodes', () => {
     const second = await hold('ten', Array<number>(PLACES).fill(2));
     expect(second).toMatchObject({ refused: 0 });
     letGo(second);
+  });
+
+  test('are enough for many requests that come at once where nobody was', async () => {
+    const script = { delayMs: 300 };
+    const answers = await Promise.all(Array.from({ length: 120 }, () => send(node(0), { key: key('sudden'), script })));
+    // The mock's own handshakes may be too many at once for a busy machine.
+    expect(answers.map(({ status }) => status)).not.toContain(429);
   });
 
   test('of streams are as many as the registry says', async () => {

@@ -16,6 +16,8 @@
 -- Units: milliseconds. Shapes: the store is an `ngx.shared` dictionary or anything with its `get`, `set`, `add`,
 -- `delete` and `expire`; a slot is a kind of place and a consumer, such as `requests:team-a`.
 
+local scripts = require 'causeway.core.fleet_scripts'
+
 local floor, max, min = math.floor, math.max, math.min
 
 local M = {}
@@ -27,7 +29,7 @@ M.PATIENCE_MS = 280
 -- Between two looks at whether a place has become free, between two questions for one, and while another request of the
 -- node asks.
 local LOOK_MS, DENIED_SECONDS, BUSY_MS = 15, 0.05, 2
--- Requests of one worker that may wait for one slot; more are refused at once.
+-- Requests of one worker that may wait for places that others may give back; more are refused at once.
 local MAX_WAITING = 32
 -- How long a slot counts as wanted elsewhere after it was last said, and how often it is then looked after.
 local WANTED_MS, HAND_OVER_MS = 500, 20
@@ -38,62 +40,9 @@ local IDLE_TICKS, IDLE_SECONDS = 4, 1
 -- Reservations that are not told anew are forgotten after an hour.
 local REFRESH_MS = 1200000
 
---- Sets a reservation. KEYS: when nodes die (sorted set), reservations of the slot (hash), who wants more of it (sorted
--- set), the stream of slots that are wanted. ARGV: node, slot, limit, what the node has let in already, what it needs,
--- what it would like.
--- Returns: the node's reservation, -1 where it does not count as living; what others have; how many of them want more.
-M.RESERVE = { source = [[
-local nodes, places, wants, wanted_slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local node, slot = ARGV[1], ARGV[2]
-local limit, least, need, want = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function lives(name)
-  return tonumber(redis.call('ZSCORE', nodes, name) or 0) > now
-end
-if not lives(node) then
-  return { -1, 0, 0 }
-end
-local others = 0
-local held = redis.call('HGETALL', places)
-for index = 1, #held, 2 do
-  if held[index] == node then
-    -- Its own.
-  elseif lives(held[index]) then
-    others = others + tonumber(held[index + 1])
-  else
-    redis.call('HDEL', places, held[index])
-  end
-end
-redis.call('ZREMRANGEBYSCORE', wants, '-inf', now)
-local own_want = redis.call('ZSCORE', wants, node)
-local wanted = redis.call('ZCARD', wants) - (own_want and 1 or 0)
-if wanted > 0 or others + want > limit / 2 then
-  want = need
-end
-local granted = math.max(least, math.min(want, limit - others))
-if granted > 0 then
-  redis.call('HSET', places, node, granted)
-  redis.call('PEXPIRE', places, 3600000)
-else
-  redis.call('HDEL', places, node)
-end
-if granted < need and others > 0 then
-  if not own_want or tonumber(own_want) < now + 750 then
-    redis.call('ZADD', wants, now + 1000, node)
-    redis.call('PEXPIRE', wants, 2000)
-    redis.call('XADD', wanted_slots, 'MAXLEN', '100', '*', 'slot', slot)
-    redis.call('PEXPIRE', wanted_slots, 60000)
-  end
-elseif own_want then
-  redis.call('ZREM', wants, node)
-end
-return { granted, others, wanted }
-]] }
-
 --- What is known of a slot beforehand.
 -- @tparam string slot
--- @tparam {string,...} keys of `M.RESERVE`
+-- @tparam {string,...} keys of the script RESERVE
 function M.place(slot, keys)
   return {
     slot = slot,
@@ -141,7 +90,7 @@ end
 -- Tells Valkey what this node has or wants of a slot. The slot is locked by then.
 function Places:tell(place, limit, least, need, want)
   local node = self.node()
-  local reply, why = self.call(M.RESERVE, place.keys, { node, place.slot, limit, least, need, want })
+  local reply, why = self.call(scripts.RESERVE, place.keys, { node, place.slot, limit, least, need, want })
   if not reply or reply[1] < 0 or self.node() ~= node then
     self.lost()
     return nil, why or 'lost'
@@ -215,6 +164,18 @@ function Places:enter(place, limit)
   return false, reserved
 end
 
+-- One more try to be let in.
+-- @treturn boolean|nil nil where there may yet be a place
+function Places:try(place, limit)
+  local entered, reserved = self:enter(place, limit)
+  if entered then
+    return true
+  elseif reserved >= limit then
+    -- All there are is this node's, and in use.
+    return false
+  end
+end
+
 function Places:await(place, limit)
   local store = self.store
   local deadline = self.clock() + M.PATIENCE_MS
@@ -225,20 +186,27 @@ function Places:await(place, limit)
       outcome, why = self:reserve(place, limit)
       if not outcome then
         return nil, why
-      elseif self:enter(place, limit) then
-        return true
+      end
+      local entered = self:try(place, limit)
+      if entered ~= nil then
+        return entered
       elseif outcome == 'alone' then
         return false
       end
     end
+    -- Since when there was none, if there was none lately.
     local now, since = self.clock(), store:get(place.wanting_key)
-    if now >= deadline or outcome == 'denied' and since and now - since >= M.PATIENCE_MS then
+    if since and (now >= deadline or outcome == 'denied' and now - since >= M.PATIENCE_MS) then
       return false
+    elseif now >= deadline then
+      -- Nobody said that there is none: that a machine is busy is no reason to refuse.
+      return nil, 'slow'
     end
     if outcome ~= 'granted' then
       self.sleep(outcome == 'busy' and BUSY_MS or LOOK_MS)
-      if self:enter(place, limit) then
-        return true
+      local entered = self:try(place, limit)
+      if entered ~= nil then
+        return entered
       end
     end
   end
@@ -252,11 +220,10 @@ end
 function Places:take(place, limit)
   place.seen, place.limit = self.ticks, limit
   self.watched[place.slot] = place
-  local entered, reserved = self:enter(place, limit)
-  if entered then
-    return true
-  elseif reserved >= limit or place.waiting >= MAX_WAITING then
-    -- All there are is this node's, and in use; or too many wait already.
+  local entered = self:try(place, limit)
+  if entered ~= nil then
+    return entered
+  elseif place.waiting >= MAX_WAITING and self.store:get(place.wanting_key) then
     return false
   end
   place.waiting = place.waiting + 1

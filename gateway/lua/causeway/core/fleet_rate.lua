@@ -14,6 +14,8 @@
 -- Units: milliseconds in a node (any monotonic clock), microseconds in Valkey; rates per second.
 -- Shapes: the store is an `ngx.shared` dictionary or anything with its `get`, `set`, `add`, `delete` and `incr`.
 
+local scripts = require 'causeway.core.fleet_scripts'
+
 local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 
 local M = {}
@@ -34,53 +36,6 @@ local LOOKS, LOOK_MS = 5, 1
 -- A worker that dies while it asks must not keep the others from asking for long.
 local LOCK_SECONDS = 1
 local ASKED_SECONDS, REFUSED_SECONDS = 10, 10
-
---- Takes slots. KEYS: the bucket. ARGV: T in µs, the burst in µs, slots wanted, 1 where slots of the time to come are
--- taken too, nodes.
--- Returns: slots granted, µs until the first of them (or of any) is due, µs until the bucket is empty.
-M.TAKE = { source = [[
-local bucket = KEYS[1]
-local step, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
-local want, ahead_too, nodes = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
--- How far ahead slots are given away: what stands further ahead comes from a limit that was tightened.
-local AHEAD, SLACK = 1000000, 1000000
--- Slots of so short a time are too few to be missed elsewhere.
-local NOTHING = 5000
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local tat = tonumber(redis.call('GET', bucket) or now)
-if tat < now then
-  tat = now
-elseif tat > now + tolerance + step + AHEAD + SLACK then
-  tat = now + tolerance + step
-end
-local due = tat - now - tolerance
--- Half a microsecond: what rounding costs.
-local free = math.floor((0.5 - due) / step) + 1
-local granted = 0
-if ahead_too and due < AHEAD then
-  granted = want
-elseif free >= 1 then
-  granted = math.min(want, math.max(1, math.floor(free / (2 * nodes)), math.floor(NOTHING / step)))
-end
-if granted > 0 then
-  tat = tat + granted * step
-  redis.call('SET', bucket, string.format('%.0f', tat), 'PX', string.format('%.0f', (tat - now) / 1000 + 1000))
-end
-return { granted, math.floor(due), math.ceil(tat - now) }
-]] }
-
---- Gives slots back. KEYS: the bucket. ARGV: µs.
-M.GIVE_BACK = { source = [[
-local tat = tonumber(redis.call('GET', KEYS[1]) or 0) - tonumber(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-if tat <= now then
-  return redis.call('DEL', KEYS[1])
-end
-redis.call('SET', KEYS[1], string.format('%.0f', tat), 'PX', string.format('%.0f', (tat - now) / 1000 + 1000))
-return 1
-]] }
 
 --- What is known of a consumer's rate beforehand.
 -- @tparam string id the consumer's
@@ -179,7 +134,7 @@ function Rate:ask(plan, now, leasing)
   if leasing then
     want, ahead_too = self:size(plan, now)
   end
-  local reply, why = self.call(M.TAKE, plan.bucket, {
+  local reply, why = self.call(scripts.TAKE, plan.bucket, {
     ('%.3f'):format(plan.step * 1000),
     ('%.3f'):format(plan.tolerance * 1000),
     want,
@@ -314,7 +269,7 @@ function Rate:tick()
     local count = self:withdraw(plan)
     if count > 0 then
       -- Where that fails, the bucket empties all the same as time goes by.
-      self.call(M.GIVE_BACK, plan.bucket, { ('%.3f'):format(count * plan.step * 1000) })
+      self.call(scripts.GIVE_BACK, plan.bucket, { ('%.3f'):format(count * plan.step * 1000) })
     end
   end
 end

@@ -8,6 +8,8 @@
 -- Units: tokens; milliseconds since 1970 by Valkey's clock, whose minutes these are.
 -- Shapes: the store is an `ngx.shared` dictionary or anything with its `get`, `set` and `incr`.
 
+local scripts = require 'causeway.core.fleet_scripts'
+
 local floor, max = math.floor, math.max
 
 local M = {}
@@ -23,36 +25,6 @@ local UNTOLD_SHARE = 0.1
 local KEPT_SECONDS = 130
 --- From this share on, clients are told how much is left.
 M.WARNING_SHARE = 0.8
-
---- Tells what a node has used. KEYS: the consumer's minute (hash). ARGV: node, minute, input, output.
--- Returns: the running minute, ms since 1970, input and output that others have used in it.
-M.SYNC = { source = [[
-local key, node, minute = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local running = math.floor(now / 60000)
-if redis.call('HGET', key, 'minute') ~= string.format('%.0f', running) then
-  redis.call('DEL', key)
-  redis.call('HSET', key, 'minute', string.format('%.0f', running))
-end
-local others = { 0, 0 }
-local used = redis.call('HGETALL', key)
-local told = { 0, 0 }
-for index = 1, #used, 2 do
-  local input, output = string.match(used[index + 1], '^(%d+) (%d+)$')
-  if used[index] == node then
-    told = { tonumber(input), tonumber(output) }
-  elseif input then
-    others = { others[1] + input, others[2] + output }
-  end
-end
-if minute == running then
-  local input, output = math.max(told[1], tonumber(ARGV[3])), math.max(told[2], tonumber(ARGV[4]))
-  redis.call('HSET', key, node, string.format('%.0f %.0f', input, output))
-end
-redis.call('PEXPIRE', key, 120000)
-return { running, now, others[1], others[2] }
-]] }
 
 --- What is known of a consumer's budget beforehand.
 -- @tparam string id the consumer's
@@ -101,7 +73,7 @@ function Budgets:sync(plan)
   local minute = floor(self.now() / MINUTE_MS)
   local input, output = self:own(plan, minute)
   local told = { self.node(), minute, ('%.0f'):format(input), ('%.0f'):format(output) }
-  local reply, why = self.call(M.SYNC, plan.keys, told)
+  local reply, why = self.call(scripts.SYNC, plan.keys, told)
   if not reply then
     return nil, why
   end

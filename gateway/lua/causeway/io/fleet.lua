@@ -9,6 +9,7 @@ local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local drain = require('causeway.io.drain')
 local log = require('causeway.io.log')
+local scripts = require('causeway.core.fleet_scripts')
 local settings = require('causeway.settings')
 local valkey = require('causeway.io.valkey')
 
@@ -21,22 +22,6 @@ local TICK_SECONDS = 0.25
 local RETRY_SECONDS, LINGER_SECONDS = 0.25, 1
 -- A turn that is so late will not come.
 local LATE_SECONDS = 5
-
--- KEYS: when nodes die (sorted set). ARGV: node, ms, the name that it had before or ''.
--- Returns: whether it was known to live, how many nodes do, ms since 1970.
-local BEAT = { source = [[
-local nodes, node = KEYS[1], ARGV[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', nodes, '-inf', now)
-if ARGV[3] ~= '' then
-  redis.call('ZREM', nodes, ARGV[3])
-end
-local known = redis.call('ZSCORE', nodes, node) and 1 or 0
-redis.call('ZADD', nodes, now + ARGV[2], node)
-redis.call('PEXPIRE', nodes, 60000)
-return { known, redis.call('ZCARD', nodes), now }
-]] }
 
 -- What this is all for; see `M.start`.
 local uses
@@ -128,7 +113,7 @@ local function rejoin()
   local old_name = M.name()
   store():incr('renamed', 1, 0)
   local began = clock.monotonic_ms()
-  local reply = M.call(BEAT, beat_arguments(old_name))
+  local reply = M.call(scripts.BEAT, beat_arguments(old_name))
   if not reply then
     return
   end
@@ -178,14 +163,14 @@ local function wait_and_beat()
   store():incr('calls', 1, 0)
   local replies = valkey.pipeline({
     { 'XREAD', 'COUNT', 100, 'BLOCK', BEAT_MS, 'STREAMS', M.key('wanted'), heard },
-    { 'EVALSHA', BEAT.sha1, 1, keys[1], unpack(arguments) },
+    { 'EVALSHA', scripts.BEAT.sha1, 1, keys[1], unpack(arguments) },
   }, BEAT_MS)
   if not replies then
     return false
   end
   local streams, reply = replies[1], replies[2]
   if type(reply) == 'table' and reply.err then
-    reply = M.call(BEAT, beat_arguments())
+    reply = M.call(scripts.BEAT, beat_arguments())
   end
   if type(streams) == 'table' and not streams.err then
     take_wanted(streams)
@@ -201,7 +186,7 @@ end
 
 local function first_beat()
   local began = clock.monotonic_ms()
-  local reply = M.call(BEAT, beat_arguments())
+  local reply = M.call(scripts.BEAT, beat_arguments())
   if reply then
     take_beat(reply, began)
   end
@@ -238,7 +223,7 @@ end
 -- A node that is stopped still has what its last requests hold.
 local function linger()
   while context.active.requests > 0 do
-    M.call(BEAT, beat_arguments())
+    M.call(scripts.BEAT, beat_arguments())
     ngx.sleep(LINGER_SECONDS)
   end
 end
