@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import { join } from 'node:path';
 
@@ -136,4 +136,42 @@ describe('an answer that nobody waits for any more', () => {
     },
     60_000,
   );
+});
+
+test('long prompts do not stand in memory while their answers are waited for', async () => {
+  await within({ workers: 1 }, async (gateway) => {
+    const peak = (): number => {
+      const [pid] = gateway.nginx.workers();
+      const [, kib] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+      return Number(kib) / 1024;
+    };
+    const COUNT = 30;
+    const MEGABYTES = 15;
+    const answers = await Promise.all(
+      Array.from({ length: COUNT }, (_, index) =>
+        exchange(gateway, asked(`${index} ${'long '.repeat(MEGABYTES * 200_000)}`, { script: { delayMs: 15_000 } })),
+      ),
+    );
+    expect(answers.map(({ headers }) => headers['x-causeway-cache'])).toEqual(Array(COUNT).fill('MISS'));
+    expect(peak()).toBeLessThan((COUNT * MEGABYTES) / 2);
+  });
+}, 120_000);
+
+test('in passthrough an answer is fetched with the credential that it is kept for, and no other', async () => {
+  const [own, other] = ['sk-own-0123456789', 'sk-other-0123456789'] as const;
+  const config = { auth: { mode: 'passthrough', pollSeconds: 1 } } as const;
+  await within({ workers: 1, config, mock: { requireKeys: [own, other] } }, async (gateway) => {
+    const ask = (name: string, more: Sending['headers'] = []) =>
+      exchange(gateway, {
+        ...asked(name, { credential: [['x-api-key', own]] }),
+        headers: [...asking('max-age=60').headers, ...more],
+      });
+    await ask('proves the credential');
+    // nginx reads each of these as `x-api-key`, and names of headers come in no order out of a Lua table.
+    for (const name of ['X_Api_Key', 'x-api_key', 'x_api-key']) {
+      const answer = await ask(name, [[name, other]]);
+      expect([answer.status, answer.headers['x-causeway-cache']]).toEqual([200, 'MISS']);
+      expect(gateway.mock.requests().at(-1)?.headers['x-api-key']).toBe(own);
+    }
+  });
 });

@@ -23,6 +23,10 @@ local CONNECT_MS, SEND_MS = 5000, 60000
 local LOOK_SECONDS = 0.25
 -- As much as is read at once: what nginx writes at once.
 local MOST_BYTES = 16384
+-- As much as is sent at once: http-lua keeps a buffer of the largest until the timer ends.
+local PIECE_BYTES = 65536
+-- What is not left to the garbage collector, which goes by the number of things and would let some of these pile up.
+local LARGE_BYTES = 4194304
 local BROKEN = 'The upstream could not be reached or broke the connection.'
 local SILENT = 'The upstream did not answer in time.'
 
@@ -61,6 +65,16 @@ function M.stand_in(cache, place)
   return entry and { entry = entry, age = age, at = ngx.now() } or false
 end
 
+local function send(socket, head, body)
+  local ok, problem = socket:send(head)
+  local from = 1
+  while ok and from <= #body do
+    ok, problem = socket:send(body:sub(from, from + PIECE_BYTES - 1))
+    from = from + PIECE_BYTES
+  end
+  return ok, problem
+end
+
 local function connect(job)
   local socket = ngx.socket.tcp()
   socket:settimeouts(CONNECT_MS, SEND_MS, LOOK_SECONDS * 1000)
@@ -69,14 +83,18 @@ local function connect(job)
     return nil, 'connect: ' .. problem
   end
   local whose = { M.token(), job.request_id, job.place.consumer, job.upstream_credential or '-' }
-  local request = {
+  local head = {
     job.method, ' ', job.target, ' HTTP/1.1\r\nHost: causeway\r\nConnection: close\r\n',
     M.HEADER, ': ', table.concat(whose, ' '), '\r\n',
-    job.header_lines, job.body and ('Content-Length: %d\r\n'):format(#job.body) or '', '\r\n', job.body or '',
+    job.header_lines, job.body and ('Content-Length: %d\r\n'):format(#job.body) or '', '\r\n',
   }
+  ok, problem = send(socket, head, job.body or '')
   -- The body may be large, and the fetch take long.
+  local large = job.body and #job.body > LARGE_BYTES
   job.body, job.header_lines = nil, nil
-  ok, problem = socket:send(request)
+  if large then
+    collectgarbage()
+  end
   if not ok then
     socket:close()
     return nil, 'send: ' .. problem

@@ -30,7 +30,8 @@ local LEFT_OUT = {
   ['range'] = true,
 }
 local OWN_PREFIX = 'x-causeway-'
--- In `keys` mode the client's key ends here.
+-- In `keys` mode the client's key ends here. Otherwise those two go out as they were read; whatever else nginx would
+-- read for one of them (`X_Api_Key`) is no credential that the answer could be kept for.
 local CREDENTIALS = { ['authorization'] = true, ['x-api-key'] = true }
 
 -- What nginx lets in is all good; what went out of here wrong could end up as another request.
@@ -54,10 +55,16 @@ end
 
 local function header_lines()
   local lines = {}
+  if settings.auth.mode ~= 'keys' then
+    -- The same variables as at the request's beginning.
+    local var = ngx.var
+    add_lines(lines, 'X-Api-Key', var.http_x_api_key)
+    add_lines(lines, 'Authorization', var.http_authorization)
+  end
   for name, value in pairs(ngx.req.get_headers(0, true)) do
     local lower = name:lower()
     local left_out = LEFT_OUT[lower] or lower:sub(1, #OWN_PREFIX) == OWN_PREFIX
-      or settings.auth.mode == 'keys' and CREDENTIALS[lower:gsub('_', '-')]
+      or CREDENTIALS[lower:gsub('_', '-')]
     if not left_out and is_name(name) then
       add_lines(lines, name, value)
     end

@@ -37,7 +37,8 @@ function M.read(limit)
     return nil
   end
   handle:seek('set')
-  body = handle:read('*a')
+  -- Not '*a', for which Lua would grow a buffer by doubling it.
+  body = size > 0 and handle:read(size) or ''
   handle:close()
   return body
 end

@@ -13,6 +13,7 @@ local refuse = require('causeway.phase.refuse')
 local request_body = require('causeway.io.request_body')
 local request_head = require('causeway.io.request_head')
 local requested = require('causeway.io.requested')
+local semaphore = require('ngx.semaphore')
 local settings = require('causeway.settings')
 local sha256 = require('causeway.io.sha256')
 
@@ -22,6 +23,11 @@ local M = {}
 local TRIES, PAUSE_SECONDS = 4, 0.005
 -- A copy tells the second in which it came in.
 local SECOND_MS = 1000
+
+-- A body that nginx has in a file stands in this worker's memory only while its request looks for a copy or is sent,
+-- and of one request at a time: at a hundred prompts of 30 MB, a worker would be out of it.
+local LARGE_SECONDS = 30
+local large = semaphore.new(1)
 
 --- The cache was asked for, or is the class's own way, and is not used: the answer and the line say so.
 -- @tparam table request
@@ -41,11 +47,30 @@ function M.leave(request)
   end
 end
 
+-- Lets the next large body in.
+function M.end_turn(request)
+  if request.large then
+    request.large = nil
+    large:post(1)
+  end
+end
+
+local function take_turn(request)
+  local began = clock.monotonic_ms()
+  request.large = large:wait(LARGE_SECONDS)
+  request.received_ms = request.received_ms + clock.monotonic_ms() - began
+  return request.large
+end
+
+-- Returns the body; or nil, and the reason for a bypass where it is not the body's own.
 local function body_of(request, head)
   if request.class == 'models' or not policy.is_readable(request.class, head) then
     return nil
   end
   requested.receive(request)
+  if ngx.req.get_body_file() and not take_turn(request) then
+    return nil, 'busy'
+  end
   return request_body.read(policy.MAX_SCANNED_BYTES)
 end
 
@@ -107,6 +132,49 @@ function M.find(request)
   return request.reader ~= nil
 end
 
+-- Finds a copy or a flight for a request whose answer may be stored. Returns the reason for a bypass where there is
+-- none.
+local function seek(request, want, head)
+  local class = request.class
+  local body, busy = body_of(request, head)
+  if busy then
+    return busy
+  end
+  local reason, _, model = cache_request.bypass_reason(class, body, head, request_body.SCAN_OPTIONS)
+  request.model = request.model or model
+  if reason then
+    return reason
+  end
+  local place = place_of(request, body)
+  if not place or not fetch_request.is_plain(request.target) then
+    return 'unready'
+  end
+  local job = fetch_request.new(request, place, body)
+  request.sought = { place = place, want = want, job = job }
+  if not M.find(request) then
+    return 'no_flight'
+  end
+  -- The fetch has it now; the client may have to be waited for for long.
+  job.body = nil
+end
+
+--- Looks again for a request whose flight brought nothing.
+-- @tparam table request
+-- @treturn boolean as of `find`
+function M.find_again(request)
+  local job = request.sought.job
+  if request.class ~= 'models' then
+    if ngx.req.get_body_file() and not take_turn(request) then
+      return false
+    end
+    job.body = request_body.read(policy.MAX_SCANNED_BYTES)
+  end
+  local found = (job.body or request.class == 'models') and M.find(request)
+  job.body = nil
+  M.end_turn(request)
+  return found
+end
+
 --- Answers from the cache where the request may be, and returns where not.
 -- @tparam table request context
 -- @tparam table var ngx.var
@@ -126,20 +194,10 @@ function M.run(request, var)
     -- Neither a copy nor an answer that others began to fetch: either may be from before a purge not known here.
     return bypass(request, 'unconfirmed')
   end
-  local head = request_head.read(var)
-  local body = body_of(request, head)
-  local reason, _, model = cache_request.bypass_reason(class, body, head, request_body.SCAN_OPTIONS)
-  request.model = request.model or model
+  local reason = seek(request, want, request_head.read(var))
+  M.end_turn(request)
   if reason then
     return bypass(request, reason)
-  end
-  local place = place_of(request, body)
-  if not place or not fetch_request.is_plain(request.target) then
-    return bypass(request, 'unready')
-  end
-  request.sought = { place = place, want = want, job = fetch_request.new(request, place, body) }
-  if not M.find(request) then
-    return bypass(request, 'no_flight')
   end
   request.passed = clock.monotonic_ms()
   return ngx.exec('@cached')

@@ -112,7 +112,6 @@ local function answer(request, reader)
     -- Followed from another worker, which keeps what it found to itself.
     head.stand_in = fetch.stand_in(cache.tiers, request.sought.place)
   end
-  -- With it goes the body, which may be large.
   request.sought = nil
   if head.stand_in then
     local age = head.stand_in.age + ngx.now() - head.stand_in.at
@@ -155,7 +154,7 @@ function M.run()
     end
     -- Whoever was to fetch it is gone.
     cached.leave(request)
-    if not cached.find(request) then
+    if not cached.find_again(request) then
       break
     end
   end

@@ -329,6 +329,9 @@ function M.run()
   if request.reader then
     cached.leave(request)
   end
+  if request.large then
+    cached.end_turn(request)
+  end
   build(request, var)
   -- A fetch that ended before any upstream was asked has nothing to say; the clients' lines say why.
   if not request.fetch or next(metrics) ~= nil then
