@@ -1,4 +1,5 @@
 import type { Environment } from '../config';
+import { renderImage } from '../gateway-image';
 import { METRICS, type Dimension } from '../observability/metrics';
 import { PRICES } from './prices';
 import type { LineItem } from './resource-prices';
@@ -42,15 +43,24 @@ export function perMillionRequests(environment: Environment): LineItem[] {
 
 /** Own metrics of a region that are there without a request, by what they are counted by; CloudWatch bills each series. */
 export function idleMetrics(environment: Environment): LineItem[] {
-  // Gauges by shared dictionary: the two of nginx.conf.
-  const dictionaries = 2;
   const perRegion =
-    series('Dict', false) * dictionaries +
+    series('Dict', false) * dictionariesOf(environment) +
     series('Upstream', false) * environment.upstreams.length +
     series(undefined, false);
   return [
     { what: 'Own metric', quantity: perRegion * environment.regions.length, each: PRICES.cloudWatch.metricMonth },
   ];
+}
+
+/** Shared dictionaries of a node, each with a gauge of its own. */
+function dictionariesOf(environment: Environment): number {
+  const [region = { region: 'none' }] = environment.regions;
+  const rendered = renderImage(environment, { region, loadBalancerRanges: [] });
+  return (
+    Object.values(rendered)
+      .join('\n')
+      .match(/^\s*lua_shared_dict /gm)?.length ?? 0
+  );
 }
 
 /** Own metrics that come with use, in one region: for all of it, and for each further value of a dimension. */
