@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, watchFile, unwatchFile } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, watchFile, unwatchFile } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 
 import { ConfigError, loadConfig, resolveEnvironment, type Environment } from '../lib/config';
-import type { Placement } from '../lib/nginx';
+import { defaultFetchSocket, MOST_SOCKET_PATH_BYTES, type Placement } from '../lib/nginx';
 import type { CredentialsDocument } from '../lib/registry/document';
 import type { StartArguments } from './arguments';
 import { credentialsFrom } from './credentials';
@@ -43,6 +44,7 @@ export class LocalGateway {
   private valkey: ValkeyProcess | undefined;
   private pki: LocalPki | undefined;
   private environment: Environment | undefined;
+  private fetchSocket: string | undefined;
   private demoKey = '';
   private takingOver: Promise<void> = Promise.resolve();
 
@@ -109,6 +111,7 @@ export class LocalGateway {
     this.cleanups.push(() => this.valkey?.stop());
 
     this.environment = this.localized(declared);
+    this.fetchSocket = this.shortSocket();
     this.nginx = await NginxProcess.start({
       environment: this.environment,
       placement: this.placement(this.pki, demo.registry),
@@ -183,11 +186,23 @@ export class LocalGateway {
     };
   }
 
+  /** Where a checkout lies too deep for a socket's path, another place for it, which goes at the stop. */
+  private shortSocket(): string | undefined {
+    const path = defaultFetchSocket(join(this.runDirectory, 'nginx'));
+    if (Buffer.byteLength(path) <= MOST_SOCKET_PATH_BYTES) return undefined;
+    const directory = mkdtempSync(join(tmpdir(), 'causeway-'));
+    this.cleanups.push(() => {
+      rmSync(directory, { recursive: true, force: true });
+    });
+    return join(directory, 'fetch.sock');
+  }
+
   private placement(pki: LocalPki, registry: string): Placement {
     const { args, listenAddress } = this.options;
     return {
       prefix: join(this.runDirectory, 'conf'),
       runtimeDirectory: join(this.runDirectory, 'nginx'),
+      ...(this.fetchSocket === undefined ? {} : { fetchSocket: this.fetchSocket }),
       luaDirectory: join(__dirname, '..', 'gateway', 'lua'),
       httpListen: [`${listenAddress}:${args.port}`],
       httpsListen: [`${listenAddress}:${args.tlsPort}`],

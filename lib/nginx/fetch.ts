@@ -4,21 +4,24 @@ import type { Placement } from './placement';
 /** Classes whose answers can be stored, and so are fetched for several clients at once. */
 export const CACHED_CLASSES = ['generate', 'count', 'models'] as const satisfies readonly RouteClass[];
 
-/** The most bytes of a socket's path (unix(7): sun_path, with its final zero). */
-const MOST_PATH_BYTES = 107;
+/** The most bytes of a socket's path (unix(7): sun_path, less its final zero). */
+export const MOST_SOCKET_PATH_BYTES = 107;
+
+/** Where that socket is unless the placement says otherwise. */
+export function defaultFetchSocket(runtimeDirectory: string): string {
+  return `${runtimeDirectory}/proxy/fetch.sock`;
+}
 
 /**
- * The socket of the internal listener. It lies in a directory that nginx makes for its workers alone (mode 0700), and
- * does not use otherwise, as answers are never buffered.
+ * The socket of the internal listener. By default it lies in a directory that nginx makes for its workers alone (mode
+ * 0700), and does not use otherwise, as answers are never buffered.
  *
- * @throws Error where the runtime directory's path is too long to hold a socket.
+ * @throws Error where its path is too long.
  */
-export function fetchSocket({ runtimeDirectory }: Placement): string {
-  const path = `${runtimeDirectory}/proxy/fetch.sock`;
-  if (Buffer.byteLength(path) > MOST_PATH_BYTES) {
-    throw new Error(
-      `the path of a socket may have ${MOST_PATH_BYTES} bytes, and ${path} has more: choose a shorter runtime directory`,
-    );
+export function fetchSocket({ runtimeDirectory, fetchSocket: given }: Placement): string {
+  const path = given ?? defaultFetchSocket(runtimeDirectory);
+  if (Buffer.byteLength(path) > MOST_SOCKET_PATH_BYTES) {
+    throw new Error(`the path of a socket may have ${MOST_SOCKET_PATH_BYTES} bytes; ${path} has more`);
   }
   return path;
 }

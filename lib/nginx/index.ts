@@ -7,6 +7,7 @@ import { upstreamConf, upstreamsConf } from './files/upstreams';
 import type { Placement } from './placement';
 import { settings } from './settings';
 
+export { defaultFetchSocket, MOST_SOCKET_PATH_BYTES } from './fetch';
 export type { Placement } from './placement';
 
 /** Rendered files: path relative to the placement's prefix → content. */

@@ -9,6 +9,12 @@ export interface Placement {
   readonly luaDirectory: string;
   /** Directory for the pid file and for bodies too large for memory; on tmpfs where there is one. Absolute, writable. */
   readonly runtimeDirectory: string;
+  /**
+   * The socket of the internal listener, at most 107 bytes long, in a directory that only nginx's user may enter.
+   *
+   * @default - `proxy/fetch.sock` in the runtime directory
+   */
+  readonly fetchSocket?: string;
   /** Directory of nginx's dynamic modules. @default '/usr/lib/nginx/modules' (Debian) */
   readonly modulesDirectory?: string;
   /** Addresses that speak plain HTTP, `host:port`. @default [] */

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 
@@ -78,6 +79,19 @@ describe('what is printed works as printed', () => {
     // Lines are written together, a second late at most.
     await shell(`for i in $(seq 100); do grep -q '"consumer":"demo"' ${log} && exit 0; sleep 0.1; done; exit 1`);
   });
+});
+
+it('starts in a checkout that lies too deep for the path of a socket', async () => {
+  const deep = sandbox.path('a'.repeat(60), 'b'.repeat(50));
+  mkdirSync(deep, { recursive: true });
+  const entries = readdirSync(repoDir).filter((name) => name !== '.git' && name !== '.causeway');
+  for (const name of entries) symlinkSync(join(repoDir, name), join(deep, name));
+  const run = await ready({ cwd: deep });
+  const answer = await fetch(`${run.baseUrl}/v1/models`, {
+    headers: { 'x-api-key': run.key, 'anthropic-version': '2023-06-01' },
+  });
+  // Fetched through that socket.
+  expect([answer.status, answer.headers.get('x-causeway-cache')]).toEqual([200, 'MISS']);
 });
 
 it('a second start is ready in under three seconds, as it prints itself', async () => {
