@@ -8,6 +8,6 @@ export default {
   },
   // Real processes (nginx, Redis, the mock) start in these tests: generous, and never what a test asserts.
   testTimeout: 60_000,
-  // Most of a test's time is waiting for processes: both cores of a small machine, not all but one.
-  maxWorkers: 2,
+  // Most of a test's time is waiting for processes: more at once than a small machine has cores.
+  maxWorkers: 3,
 };
