@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { runKeys } from '../../lib/registry/cli/run';
 import type { RegistryDocument } from '../../lib/registry/document';
 import { RegistryError, UsageError } from '../../lib/registry/errors';
 import type { RegistryStore } from '../../lib/registry/store';
+import { runCommand, type Ended } from './command';
 import { FakeAppConfig } from './fake-app-config';
 
 const ROOT = join(__dirname, '..', '..');
@@ -29,33 +29,14 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(program: string, ...args: readonly string[]): Promise<Ended> {
-  return new Promise((done, fail) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], { cwd: ROOT });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-    child.once('error', fail);
-    child.once('close', (status) => {
-      done({ status, stdout, stderr });
-    });
-  });
-}
-
-const cache = (...args: readonly string[]): Promise<Ended> => run('bin/cache.ts', ...args, '--file', file);
+const cache = (...args: readonly string[]): Promise<Ended> => runCommand('bin/cache.ts', [...args, '--file', file]);
 const registry = (): RegistryDocument => JSON.parse(readFileSync(file, 'utf8')) as RegistryDocument;
 
 describe('on this machine', () => {
   const BOUND = 'The gateways that read this registry see it within auth.pollSeconds (2 s by default).\n';
 
   test('answers are purged, of all and of one, and the history tells who did it', async () => {
-    expect((await run('bin/keys.ts', 'add', 'team-a', '--file', file)).status).toBe(0);
+    expect((await runCommand('bin/keys.ts', ['add', 'team-a', '--file', file])).status).toBe(0);
     const { consumers } = registry();
 
     expect(await cache('show')).toEqual({ status: 0, stdout: 'There was no purge.\n', stderr: '' });
@@ -91,20 +72,20 @@ describe('on this machine', () => {
     expect(again).toMatchObject({ command: 'purge', consumer: null, places: [{ name: file }] });
     expect(registry().purges?.all).not.toBe(before);
 
-    const history = await run('bin/keys.ts', 'history', '--file', file);
+    const history = await runCommand('bin/keys.ts', ['history', '--file', file]);
     expect(history.stdout).toMatch(/ {2}ann {2}purge team-a\n {4}team-a\.purged: none → \d{4}-/);
     expect(history.stdout).toMatch(
       / {2}\S+@\S+ {2}purge\n {4}purges\.all: none → \d{4}-.*\n {4}team-a\.purged: .* → none/,
     );
-    expect((await run('bin/keys.ts', 'history', 'team-a', '--file', file)).stdout).toContain('purge team-a');
+    expect((await runCommand('bin/keys.ts', ['history', 'team-a', '--file', file])).stdout).toContain('purge team-a');
   });
 
   test('other changes of the registry leave the purges as they are', async () => {
-    await run('bin/keys.ts', 'add', 'team-a', '--file', file);
+    await runCommand('bin/keys.ts', ['add', 'team-a', '--file', file]);
     await cache('purge', '--consumer', 'team-a');
     const { purges } = registry();
-    await run('bin/keys.ts', 'add', 'team-b', '--file', file);
-    await run('bin/keys.ts', 'set', 'team-a', '--rate', '7', '--file', file);
+    await runCommand('bin/keys.ts', ['add', 'team-b', '--file', file]);
+    await runCommand('bin/keys.ts', ['set', 'team-a', '--rate', '7', '--file', file]);
     expect(registry().purges).toEqual(purges);
   });
 
@@ -149,7 +130,7 @@ describe('on this machine', () => {
 
   test('--help, or nothing at all, prints the help', async () => {
     for (const args of [['--help'], ['purge', '--help'], []]) {
-      const { status, stdout, stderr } = await run('bin/cache.ts', ...args);
+      const { status, stdout, stderr } = await runCommand('bin/cache.ts', args);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout).toMatch(/^The answers that the gateway stores\.\n/);
       for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
@@ -301,22 +282,12 @@ describe('in a deployed environment', () => {
     const config = join(directory, 'test.config.ts');
     const regions = REGIONS.map((region) => ({ region }));
     writeFileSync(config, `export default ${JSON.stringify({ environments: { prod: { regions } } })};\n`);
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'bin/cache.ts', 'purge', '--env', 'prod', '--config', config],
-      {
-        cwd: ROOT,
-        env: {
-          ...process.env,
-          AWS_ENDPOINT_URL_APPCONFIG: fake.endpoint,
-          AWS_ACCESS_KEY_ID: 'AKIATEST',
-          AWS_SECRET_ACCESS_KEY: 'test',
-        },
-      },
-    );
-    let stdout = '';
-    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-    expect(await new Promise((done) => child.once('close', done))).toBe(0);
+    const { status, stdout } = await runCommand('bin/cache.ts', ['purge', '--env', 'prod', '--config', config], {
+      AWS_ENDPOINT_URL_APPCONFIG: fake.endpoint,
+      AWS_ACCESS_KEY_ID: 'AKIATEST',
+      AWS_SECRET_ACCESS_KEY: 'test',
+    });
+    expect(status).toBe(0);
     expect(stdout).toMatch(/^All stored answers are purged\.\nEach gateway knows it \d+ s after the deployment/);
     for (const region of REGIONS) expect(deployed(region).purges).toEqual({ all: A_WORD });
   });

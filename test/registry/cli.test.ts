@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -15,6 +14,7 @@ import { placesOf } from '../../lib/registry/cli/places';
 import { runKeys } from '../../lib/registry/cli/run';
 import { hashKey, type RegistryDocument } from '../../lib/registry/document';
 import { RegistryError, UsageError } from '../../lib/registry/errors';
+import { runCommand, type Ended } from './command';
 
 const ROOT = join(__dirname, '..', '..');
 
@@ -28,25 +28,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(...args: readonly string[]): Promise<Ended> {
-  return new Promise((done, fail) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'bin/keys.ts', ...args], { cwd: ROOT });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-    child.once('error', fail);
-    child.once('close', (status) => {
-      done({ status, stdout, stderr });
-    });
-  });
-}
-
+const run = (...args: readonly string[]): Promise<Ended> => runCommand('bin/keys.ts', args);
 const keys = (...args: readonly string[]): Promise<Ended> => run(...args, '--file', file);
 
 const registry = (): RegistryDocument => JSON.parse(readFileSync(file, 'utf8')) as RegistryDocument;
