@@ -195,13 +195,14 @@ function end(docker: string, args: readonly string[], env: NodeJS.ProcessEnv, in
 /** Runs docker as if it were this process. */
 function attached(docker: string, args: readonly string[], env: NodeJS.ProcessEnv, tty: boolean): Promise<number> {
   return new Promise((done, fail) => {
-    // Out of our process group unless it needs the terminal: a Ctrl-C then arrives once, from us, and not twice.
-    const child = spawn(docker, args, { env, stdio: 'inherit', detached: !tty });
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
     const forward = (signal: NodeJS.Signals): void => {
       child.kill(signal);
     };
+    // Before docker runs: a signal that came in between would end us and leave the container to itself.
     for (const signal of signals) process.on(signal, forward);
+    // Out of our process group unless it needs the terminal: a Ctrl-C then arrives once, from us, and not twice.
+    const child = spawn(docker, args, { env, stdio: 'inherit', detached: !tty });
     const release = (): void => {
       for (const signal of signals) process.off(signal, forward);
     };
