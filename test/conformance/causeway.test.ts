@@ -55,6 +55,9 @@ describe('against Causeway', () => {
     expect(report.checks.map(({ id }) => id)).toEqual(CHECKS.map(({ id }) => id));
     expect([code, report.conforms]).toEqual([0, true]);
     expect(stdout).not.toContain(key);
+    // No check has the gateway hold up the others.
+    const refused = gateway.lines().filter((line) => Boolean(line['RateLimited']) || Boolean(line['ScarcityRefusals']));
+    expect(refused).toEqual([]);
   });
 
   it.each(['x-api-key', 'authorization', 'both'])(
