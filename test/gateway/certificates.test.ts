@@ -103,9 +103,9 @@ describe('on a running gateway', () => {
   }
 
   test('a new certificate is shown by new handshakes within 5 s, and no open stream is lost', async () => {
+    const next = await issue(gateway.authority, { notAfter: new Date(Date.now() + 41.5 * DAY), keyType: 'rsa' });
     const stream = beginStream(gateway, { text: 'across the swap', deltas: 100, deltaMs: 100 }, { tls: true });
     await stream.head;
-    const next = await issue(gateway.authority, { notAfter: new Date(Date.now() + 41.5 * DAY), keyType: 'rsa' });
     install(next);
     await shown(next.cert);
     expect(new X509Certificate(next.cert).fingerprint256).not.toBe(first);

@@ -5,7 +5,7 @@ export interface RawClient {
   readonly socket: Socket;
   write(bytes: string): void;
   /** What came so far. */
-  received(): string;
+  readonly received: () => string;
   /** Everything that came until the peer closed; rejects on a reset. */
   readonly closed: Promise<string>;
 }
