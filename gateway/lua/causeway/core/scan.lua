@@ -12,17 +12,18 @@
 --   `not_object`  valid, but its top level is no object
 -- A lone surrogate escape (`\ud800`) is valid by the grammar and accepted; reading such a string's value is refused.
 
+local members = require 'causeway.core.json_members'
 local text = require 'causeway.core.text'
 local walk = require 'causeway.core.json_walk'
 
 local sub = string.sub
 
 local unescape = text.unescape
-local skip_key, skip_space, skip_value, fail = walk.skip_key, walk.skip_space, walk.skip_value, walk.fail
+local skip_space, skip_value, fail = walk.skip_space, walk.skip_value, walk.fail
 
 local _M = {}
 
-local QUOTE, COMMA, OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 0x22, 0x2C, 0x7B, 0x7D, 0x5B, 0x5D
+local QUOTE, OPEN_OBJECT, OPEN_ARRAY = 0x22, 0x7B, 0x5B
 
 -- An escape is at most six bytes for one byte of the name it stands for.
 local LONGEST_ESCAPE = 6
@@ -63,52 +64,34 @@ local function wanted_key(cursor, wanted, longest)
   return wanted[key] and key or nil
 end
 
+-- Keeps the range of a wanted member. `search` is { wanted, longest, result }.
+local function visit_member(cursor, i, depth, search)
+  local wanted, result = search.wanted, search.result
+  local key = wanted_key(cursor, wanted, search.longest)
+  local descend = key and wanted[key]
+  if not descend then
+    return skip_value(cursor, i, depth)
+  end
+  local from, first = i, cursor.p[i]
+  local after = (descend == true and skip_value or descend)(cursor, i, depth)
+  if after >= 0 then
+    if result[key] then
+      result.duplicate[key] = true
+    end
+    result[key] = {
+      from = from + 1,
+      to = after,
+      type = walk.type_of(first),
+      escaped = first == QUOTE and cursor.escaped,
+    }
+  end
+  return after
+end
+
 -- Walks one object, keeping the ranges of wanted members. `wanted[key]` is true, or a function(cursor, i, depth) that
 -- walks the member's value itself and returns the offset after it. Returns the offset after the object, or -1.
 local function walk_object(cursor, i, depth, wanted, longest, result)
-  local p = cursor.p
-  depth = depth + 1
-  i = skip_space(p, i + 1)
-  if p[i] == CLOSE_OBJECT then
-    return i + 1
-  end
-  while true do
-    i = skip_key(cursor, i)
-    if i < 0 then
-      return -1
-    end
-    local key = wanted_key(cursor, wanted, longest)
-    local from, first = i, p[i]
-    local after
-    local descend = key and wanted[key]
-    if descend and descend ~= true then
-      after = descend(cursor, i, depth)
-    else
-      after = skip_value(cursor, i, depth)
-    end
-    if after < 0 then
-      return -1
-    end
-    if key then
-      if result[key] then
-        result.duplicate[key] = true
-      end
-      result[key] = {
-        from = from + 1,
-        to = after,
-        type = walk.type_of(first),
-        escaped = first == QUOTE and cursor.escaped,
-      }
-    end
-    i = skip_space(p, after)
-    local c = p[i]
-    if c == CLOSE_OBJECT then
-      return i + 1
-    elseif c ~= COMMA then
-      return fail(cursor, i, 'invalid', i >= cursor.length and 'unterminated' or 'separator')
-    end
-    i = skip_space(p, i + 1)
-  end
+  return members.each_member(cursor, i, depth, visit_member, { wanted = wanted, longest = longest, result = result })
 end
 
 local function longest_name(wanted)
@@ -251,27 +234,10 @@ local function walk_request(cursor, i, depth)
 end
 
 local function walk_requests(cursor, i, depth)
-  local p = cursor.p
-  if p[i] ~= OPEN_ARRAY then
+  if cursor.p[i] ~= OPEN_ARRAY then
     return wrong_type(cursor, i, depth, 'requests_not_array')
   end
-  i = skip_space(p, i + 1)
-  if p[i] == CLOSE_ARRAY then
-    return i + 1
-  end
-  while true do
-    i = walk_request(cursor, i, depth + 1)
-    if i < 0 then
-      return -1
-    end
-    i = skip_space(p, i)
-    if p[i] == CLOSE_ARRAY then
-      return i + 1
-    elseif p[i] ~= COMMA then
-      return fail(cursor, i, 'invalid', i >= cursor.length and 'unterminated' or 'separator')
-    end
-    i = skip_space(p, i + 1)
-  end
+  return members.each_element(cursor, i, depth, walk_request)
 end
 
 local BATCH = { requests = walk_requests }

@@ -8,18 +8,18 @@
 -- answer fetched too often.
 -- The body is walked, never decoded.
 
+local members = require('causeway.core.json_members')
 local scan = require('causeway.core.scan')
 local text = require('causeway.core.text')
 local walk = require('causeway.core.json_walk')
 
 local sub = string.sub
 
-local fail, skip_key, skip_space, skip_value = walk.fail, walk.skip_key, walk.skip_space, walk.skip_value
+local fail, skip_space, skip_value = walk.fail, walk.skip_space, walk.skip_value
 
 local M = {}
 
-local QUOTE, COMMA = 0x22, 0x2C
-local OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 0x7B, 0x7D, 0x5B, 0x5D
+local QUOTE, OPEN_OBJECT, OPEN_ARRAY = 0x22, 0x7B, 0x5B
 
 -- Docs: api/messages and api/messages-count-tokens (November 2026).
 local STATELESS = {
@@ -92,85 +92,34 @@ local function watch(cursor, i)
   return nil
 end
 
--- Walks an object, calling visit(cursor, i, depth) at each member's value: it returns why the walk ends, or nil and
--- perhaps the offset after the value. Returns the offset after the object, or -1.
-local function each_member(cursor, i, depth, visit)
-  local p = cursor.p
-  i = skip_space(p, i + 1)
-  if p[i] == CLOSE_OBJECT then
-    return i + 1
-  end
-  while true do
-    i = skip_key(cursor, i)
-    if i < 0 then
-      return -1
-    end
-    local reason, after = visit(cursor, i, depth + 1)
-    if reason then
-      return fail(cursor, i, reason)
-    end
-    i = after or skip_value(cursor, i, depth + 1)
-    if i < 0 then
-      return -1
-    end
-    i = skip_space(p, i)
-    if p[i] == CLOSE_OBJECT then
-      return i + 1
-    elseif p[i] ~= COMMA then
-      return fail(cursor, i, 'invalid')
-    end
-    i = skip_space(p, i + 1)
-  end
-end
-
-local function visit_tool_member(cursor, i)
+local function visit_tool_member(cursor, i, depth)
   if key_name(cursor) == 'type' and short_value(cursor, i) ~= 'custom' then
-    return 'server_tool'
-  end
-  return nil
-end
-
-local function walk_tools(cursor, i, depth)
-  local p = cursor.p
-  if p[i] ~= OPEN_ARRAY then
     return fail(cursor, i, 'server_tool')
   end
-  i = skip_space(p, i + 1)
-  if p[i] == CLOSE_ARRAY then
-    return i + 1
+  return skip_value(cursor, i, depth)
+end
+
+local function visit_tool(cursor, i, depth)
+  if cursor.p[i] ~= OPEN_OBJECT then
+    return fail(cursor, i, 'server_tool')
   end
-  while true do
-    if p[i] ~= OPEN_OBJECT then
-      return fail(cursor, i, 'server_tool')
-    end
-    i = each_member(cursor, i, depth + 1, visit_tool_member)
-    if i < 0 then
-      return -1
-    end
-    i = skip_space(p, i)
-    if p[i] == CLOSE_ARRAY then
-      return i + 1
-    elseif p[i] ~= COMMA then
-      return fail(cursor, i, 'invalid')
-    end
-    i = skip_space(p, i + 1)
-  end
+  return members.each_member(cursor, i, depth, visit_tool_member)
 end
 
 local function visit_member(cursor, i, depth)
-  local name, seen = key_name(cursor), cursor.seen
+  local name, seen, first = key_name(cursor), cursor.seen, cursor.p[i]
   if not name or not STATELESS[name] then
-    return STATEFUL[name] and name or 'unknown_member'
+    return fail(cursor, i, STATEFUL[name] and name or 'unknown_member')
   elseif seen[name] then
-    return 'duplicate'
+    return fail(cursor, i, 'duplicate')
   end
   seen[name] = i
   if name == 'tools' then
-    return nil, walk_tools(cursor, i, depth)
+    return first == OPEN_ARRAY and members.each_element(cursor, i, depth, visit_tool) or fail(cursor, i, 'server_tool')
   elseif name == 'model' then
-    cursor.model = cursor.p[i] == QUOTE and i
+    cursor.model = first == QUOTE and i
   end
-  return nil
+  return skip_value(cursor, i, depth)
 end
 
 local function model_of(cursor)
@@ -198,7 +147,7 @@ function M.check(body, options)
   if p[i] ~= OPEN_OBJECT then
     return 'invalid', false
   end
-  i = each_member(cursor, i, 0, visit_member)
+  i = members.each_member(cursor, i, 0, visit_member)
   if i < 0 then
     return cursor.err, false
   elseif skip_space(p, i) ~= cursor.length then
