@@ -294,6 +294,26 @@ describe('cache_share', function()
     check_accounts()
   end)
 
+  it('has a key stand in line once, also when a newer copy of it found no room', function()
+    put('a', '1', 3000)
+    dicts.values.capacity = dicts.values.used
+    for _ = 1, 3 do
+      assert.same({ nil, 'no memory' }, { put('a', '1', 6000) })
+      assert.is_false(has('a', '1'))
+      assert.equal(0, share:held 'a')
+      assert.equal(1, share.ledger:copies 'a')
+      assert.is_true(put('a', '1', 3000))
+      check_accounts()
+    end
+    assert.same({ nil, 'no memory' }, { put('a', '1', 6000) })
+    -- Its turn has come: nothing is there, and it is forgotten.
+    assert.is_true(put('a', '2', 3000))
+    assert.is_true(put('a', '3', 3000))
+    assert.same({ false, false, true }, { has('a', '1'), has('a', '2'), has('a', '3') })
+    assert.equal(1, share.ledger:copies 'a')
+    check_accounts()
+  end)
+
   it('keeps nothing where the accounts have no room', function()
     for _, name in ipairs { 'index', 'shares' } do
       dicts[name].capacity, dicts[name].charge = 0, function() return 1 end

@@ -166,30 +166,39 @@ function Ledger:next_stamp()
   return self.index:incr('s', 1, 0)
 end
 
---- What a copy is charged with, its stamp and the number of its further pieces; zeros where there is none.
+--- What a copy is charged with, its stamp, the number of its further pieces (zeros where there is none), and whether
+-- its key stands in line.
 function Ledger:charge_of(key)
-  local charge, stamp, count = (self.index:get(charge_key(key)) or ''):match('^(%d+) (%d+) (%d+)$')
-  return tonumber(charge) or 0, tonumber(stamp) or 0, tonumber(count) or 0
+  local account = self.index:get(charge_key(key))
+  local charge, stamp, count = (account or ''):match('^(%d+) (%d+) (%d+)$')
+  return tonumber(charge) or 0, tonumber(stamp) or 0, tonumber(count) or 0, account ~= nil
 end
 
 --- Notes a copy that was written, under its lock.
 -- @tparam table place
--- @tparam table copy { charge, stamp, count, ttl_seconds, new = whether none stood there before }
+-- @tparam table copy { charge, stamp, count, ttl_seconds, in_line = whether its key stands in line }
 -- @treturn ?boolean true; nil where there is no room to note it
 -- @treturn ?string why
 function Ledger:note(place, copy)
   local account = ('%d %d %d'):format(copy.charge, copy.stamp, copy.count)
   local ok, problem = self.index:safe_set(charge_key(place.key), account, copy.ttl_seconds + MARGIN_SECONDS)
-  if ok and copy.new then
+  if ok and not copy.in_line then
     local expires = floor(self.clock() / 1000 + copy.ttl_seconds)
     ok, problem = self.index:rpush(queue_key(place.consumer), record_of(place.key, expires, tag_of(place.epoch)))
   end
   return ok, problem
 end
 
---- Unnotes a copy that could not be kept, under its lock. Its charge is the caller's to give back.
-function Ledger:void(key)
+--- Unnotes a copy that could not be kept, under its lock. Its charge is the caller's to give back. A key that stands
+-- in line stays noted, with nothing: it would come to stand there twice otherwise.
+-- @tparam string key
+-- @tparam boolean in_line whether it stands in line
+-- @tparam number ttl_seconds of the copy
+function Ledger:void(key, in_line, ttl_seconds)
   self.index:delete(charge_key(key))
+  if in_line then
+    self.index:safe_set(charge_key(key), '0 0 0', ttl_seconds + MARGIN_SECONDS)
+  end
 end
 
 --- Drops a copy, under its lock.

@@ -113,7 +113,7 @@ end
 
 function Share:set_locked(place, bytes, entered_ms, ttl_seconds, size)
   local ledger, key = self.ledger, place.key
-  local charge, old_stamp, old_count = ledger:charge_of(key)
+  local charge, old_stamp, old_count, in_line = ledger:charge_of(key)
   local stamp, problem = ledger:next_stamp()
   local ok = stamp
   if ok then
@@ -127,13 +127,13 @@ function Share:set_locked(place, bytes, entered_ms, ttl_seconds, size)
   pieces.erase(self.values, nil, old_stamp, old_count)
   ok = count ~= nil
   if ok then
-    local copy = { charge = size, stamp = stamp, count = count, ttl_seconds = ttl_seconds, new = charge == 0 }
+    local copy = { charge = size, stamp = stamp, count = count, ttl_seconds = ttl_seconds, in_line = in_line }
     ok, problem = ledger:note(place, copy)
   end
   if not ok then
     -- What was there before is gone as well: the dictionary may have dropped it before it found no room.
     pieces.erase(self.values, key, stamp, count or 0)
-    ledger:void(key)
+    ledger:void(key, in_line, ttl_seconds)
     ledger:release(place.consumer, size)
     return nil, problem
   end
