@@ -26,7 +26,7 @@ local WHOLE = stream(start(), BLOCK, PING, DELTA:format 'Hello', DELTA:format ' 
   'event: brand_new\ndata: {"type":"brand_new"}\n\n', END_DELTA:format '{"output_tokens":42}', STOP)
 
 local EXPECTED = {
-  model = 'claude-x', stop_reason = 'end_turn', input = 10, output = 42, cache_read = 5, cache_write_5m = 20,
+  model = 'claude-x', input = 10, output = 42, cache_read = 5, cache_write_5m = 20,
   cache_write_1h = 10, estimated = false, complete = true, aborted = false, unread = false,
 }
 
@@ -266,6 +266,63 @@ describe('usage.json', function()
       { result.complete, result.estimated, result.aborted, result.output })
     for _, other in ipairs { '', '<html>502', '{"input_tokens":5', '[1,2', '{"type":"erro' } do
       assert.same({ estimated = false, complete = false, aborted = true, unread = false }, meter_json(other, true))
+    end
+  end)
+
+  it('reads both ends of a message as it reads all of it', function()
+    local cjson = require 'cjson'
+    local random = math.random
+    math.randomseed(20261123)
+    -- What a model may write to be taken for the usage, and what confuses who counts braces.
+    local texts = { 'x', '{', '}', '}}', '"', '\\', ',"usage":{"input_tokens":9}}', '"usage":{', '],"usage":{}}', '\n' }
+    local function value(depth)
+      local kind = random(depth > 2 and 3 or 6)
+      if kind == 1 then
+        return cjson.encode(texts[random(#texts)] .. texts[random(#texts)])
+      elseif kind == 2 then
+        return tostring(random(1000))
+      elseif kind == 3 then
+        return 'null'
+      elseif kind == 4 then
+        return '[' .. value(depth + 1) .. ',' .. value(depth + 1) .. ']'
+      end
+      return '{"a":' .. value(depth + 1) .. ',"usage":' .. value(depth + 1) .. (kind == 5 and ',"b":1}' or '}')
+    end
+    local quick = 0
+    for _ = 1, 20000 do
+      local members = { '"model":"m' .. random(9) .. '"', '"id":"i"', '"type":"message"', '"role":"assistant"' }
+      if random(4) == 1 then
+        local at = random(4)
+        members[at] = ({ '"model":null', '"type":"error"', '"more":1', '"a":"b\\"c"' })[random(4)]
+      end
+      members[#members + 1] = '"content":[' .. value(0) .. ']'
+      members[#members + 1] = random(3) > 1 and '"stop_reason":"end_turn"' or nil
+      local numbers = '{"input_tokens":%d,"server":{"input_tokens":7,"usage":{}},"output_tokens":%d}'
+      members[#members + 1] = '"usage":' .. (random(5) == 1 and value(1) or numbers:format(random(99), random(99)))
+      if random(4) == 1 then
+        members[#members + 1] = '"container":' .. value(1)
+      end
+      local body = '{' .. table.concat(members, ',') .. '}' .. (random(5) == 1 and '\n' or '')
+      local function read(strict)
+        local meter = usage.json()
+        meter:feed(body)
+        return meter:finish(false, strict)
+      end
+      local all = read(true)
+      assert.same(all, read(false), body)
+      quick = quick + (all.input and 1 or 0)
+    end
+    assert.is_true(quick > 10000)
+  end)
+
+  it('looks at all of an answer that may be cut just where it looks whole', function()
+    local cut = '{"model":"m","id":"i","type":"message","role":"assistant",'
+      .. '"content":[{"a":1,"usage":{"input_tokens":9}}'
+    for _, aborted in ipairs { true, false } do
+      local meter = usage.json()
+      meter:feed(cut)
+      local result = meter:finish(aborted, not aborted)
+      assert.same({ false, true }, { result.complete, result.estimated })
     end
   end)
 

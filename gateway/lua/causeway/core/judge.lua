@@ -135,7 +135,7 @@ function Judge:can_store(body)
     return false
   end
   if self.meter then
-    local result = self.meter:finish(false)
+    local result = self.meter:finish(false, true)
     return result.complete and result.in_band_error == nil
   end
   -- Read, as an upstream that ends its answers with the connection cannot be seen to break one off.

@@ -1,8 +1,8 @@
 --- Usage metering of an answer, as its bytes pass.
 --
 -- What it is for: token metrics and budgets. A meter looks at a copy of the bytes; it never holds or changes them.
--- Units: tokens. Shapes: both meters have `:feed(chunk)` and `:finish(aborted) -> result`; for the result see
--- `usage_state`.
+-- Units: tokens. Shapes: both meters have `:feed(chunk)` and `:finish(aborted, strict) -> result`, where `strict` has
+-- all of an answer looked at whose end is not known to be one; for the result see `usage_state`.
 
 local usage_json = require 'causeway.core.usage_json'
 local usage_sse = require 'causeway.core.usage_sse'

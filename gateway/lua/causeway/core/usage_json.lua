@@ -1,7 +1,10 @@
 --- Usage of an answer in one JSON document.
 --
--- What it is for: metering answers that are not streamed. The document is kept up to a limit and scanned for its
--- top-level members; only those are decoded, so a `usage` inside a tool's input is never looked at.
+-- What it is for: metering answers that are not streamed. The document is kept up to a limit, and only its top-level
+-- members are read, so a `usage` inside a tool's input is never looked at.
+--
+-- How: the API writes a message's `type` and `model` before its content and `usage` as its last member, so a look at
+-- both ends suffices (a sixth of the time of a walk). What begins or ends otherwise is walked.
 --
 -- Estimate: an answer that was cut or is too large to read, and begins like a message, is taken to have
 -- ceil(bytes / 4) output tokens, marked `estimated`. An error page of a proxy is no message and has no tokens.
@@ -17,6 +20,7 @@ local byte = string.byte
 local ceil = math.ceil
 local concat = table.concat
 local find = string.find
+local match = string.match
 local sub = string.sub
 
 local _M = {}
@@ -28,7 +32,7 @@ Meter.__index = Meter
 _M.MAX_BYTES = 4194304
 
 local QUOTE, BRACE = 0x22, 0x7B
-local WANTED = { model = true, stop_reason = true, usage = true, type = true, error = true }
+local WANTED = { model = true, usage = true, type = true, error = true }
 -- A message names its type before its content.
 local HEAD = 512
 
@@ -81,6 +85,44 @@ local function value_at(body, from, to)
   return list and list[1]
 end
 
+-- Four members with plain text, before any other: `model`, `id`, `type` and `role` of a message, in any order.
+local LEADING = '^{' .. ('"([%w_]+)":"([^"\\]*)",'):rep(4)
+local USAGE = ',"usage":{'
+-- A message's end, from there on.
+local TRAILING = '^,"usage":(%b{})}%s*$'
+-- Where a message's end is looked for, in bytes: usage with all its members takes some hundreds.
+local TAIL = 1536
+
+-- The usage that ends a message. No text of a JSON document holds `,"usage":{`, for its quotes would be escaped: it is
+-- a member's name. What is balanced from there to the document's last brace is a member of the top level.
+local function trailing_usage(body)
+  local from = find(body, USAGE, -TAIL, true)
+  while from do
+    local text = match(body, TRAILING, from)
+    if text then
+      return cjson.decode(text)
+    end
+    from = find(body, USAGE, from + 1, true)
+  end
+end
+
+-- Model and usage of a whole message that is written as the API does; nothing where it is not.
+local function read_ends(body)
+  local name1, value1, name2, value2, name3, value3, name4, value4 = match(body, LEADING)
+  if not name1 then
+    return nil
+  end
+  -- The last one counts, as everywhere in JSON.
+  local kind = name4 == 'type' and value4 or name3 == 'type' and value3
+    or name2 == 'type' and value2 or name1 == 'type' and value1
+  local model = name4 == 'model' and value4 or name3 == 'model' and value3
+    or name2 == 'model' and value2 or name1 == 'model' and value1
+  local usage = kind == 'message' and model and trailing_usage(body)
+  if usage then
+    return model, usage
+  end
+end
+
 -- The wanted members, decoded; nil where the body is no JSON object. The quick look suffices for what an upstream
 -- wrote well; what it cannot read, the strict one judges.
 local function read(body)
@@ -115,20 +157,28 @@ end
 
 --- The result, once the answer has ended or was cut.
 -- @param aborted  whether the client or the upstream cut it
+-- @param strict   whether all of it is to be looked at, for where it is whole is not known otherwise
 -- @return result
-function Meter:finish(aborted)
+function Meter:finish(aborted, strict)
   local result = self.result
   if self.finished then
     return result
   end
   self.finished = true
-  local body = concat(self.parts, '', 1, self.count)
-  self.parts, self.count = {}, 0
+  local body = self.count == 1 and self.parts[1] or concat(self.parts, '', 1, self.count)
+  self.parts, self.count = nil, 0
+  if not (aborted or strict or result.unread) then
+    local model, usage = read_ends(body)
+    if model then
+      result.complete, result.model = true, model
+      state.take(result, usage)
+      return state.close(result, false)
+    end
+  end
   local decoded = not result.unread and read(body)
   if decoded then
     result.complete = true
     result.model = state.text(decoded.model)
-    result.stop_reason = state.text(decoded.stop_reason)
     state.take(result, decoded.usage)
     if state.text(decoded.type) == 'error' then
       local err = decoded.error

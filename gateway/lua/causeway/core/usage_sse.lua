@@ -101,9 +101,6 @@ end
 local function on_delta(result, data)
   local event = decode(data)
   if event then
-    if type(event.delta) == 'table' then
-      result.stop_reason = state.text(event.delta.stop_reason) or result.stop_reason
-    end
     state.take(result, event.usage)
   end
   return event and type(event.usage) == 'table'

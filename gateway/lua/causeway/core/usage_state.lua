@@ -2,7 +2,7 @@
 --
 -- What it is for: `usage_json` and `usage_sse` read different shapes and give the same result.
 -- Units: tokens. Shapes: the result is
---   { model, stop_reason         string or nil
+--   { model                      string or nil
 --     input, output, cache_read, cache_write_5m, cache_write_1h
 --                                numbers; all nil where no usage was seen and nothing could be estimated
 --     estimated                  true where `output` was estimated because the answer was cut
