@@ -12,6 +12,10 @@ local function key(hash, id, not_after)
   return { sha256 = hash, id = id, notAfter = not_after }
 end
 
+local function digest(hash)
+  return (hash:gsub('..', function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
 local function document(...)
   return cjson.encode { version = 1, consumers = { ... } }
 end
@@ -35,7 +39,7 @@ describe('registry.parse', function()
       cache = { mode = 'outage', maxAgeSeconds = 60 }, upstreamCredential = 'second', disabled = false,
     }, consumer { id = 'team-b', keys = { key(HASH_C, 'k1') } })))
     assert.equal(2, parsed:count())
-    local found, id = parsed:find(HASH_B, NOW)
+    local found, id = parsed:find(digest(HASH_B), NOW)
     assert.same({ 'team-a', 'k2' }, { found.id, id })
     assert.same({ 0.5, 0, 50, 20, 1048576, 'second', 'outage', 60, 1000, 100 }, {
       found.rate, found.burst, found.concurrency, found.maxStreams, found.maxBodyBytes, found.upstreamCredential,
@@ -43,7 +47,7 @@ describe('registry.parse', function()
     })
     assert.equal(1796083200, found.keys[2].notAfter)
     assert.equal(found, parsed:get 'team-a')
-    assert.equal('team-b', parsed:find(HASH_C, NOW).id)
+    assert.equal('team-b', parsed:find(digest(HASH_C), NOW).id)
   end)
 
   it('fills in defaults, under either spelling', function()
@@ -142,10 +146,10 @@ describe('registry:find', function()
       consumer { keys = { key(HASH_A, 'k1', '2026-11-23T00:00:00Z') } },
       consumer { id = 'team-b', disabled = true, keys = { key(HASH_B, 'k1') } })))
     local ends = timestamp.parse '2026-11-23T00:00:00Z'
-    assert.equal('team-a', parsed:find(HASH_A, ends).id)
-    assert.same({ n = 2, nil, 'expired' }, { n = 2, parsed:find(HASH_A, ends + 1) })
-    assert.same({ n = 2, nil, 'disabled' }, { n = 2, parsed:find(HASH_B, NOW) })
-    assert.same({ n = 2, nil, 'unknown' }, { n = 2, parsed:find(HASH_C, NOW) })
+    assert.equal('team-a', parsed:find(digest(HASH_A), ends).id)
+    assert.same({ n = 2, nil, 'expired' }, { n = 2, parsed:find(digest(HASH_A), ends + 1) })
+    assert.same({ n = 2, nil, 'disabled' }, { n = 2, parsed:find(digest(HASH_B), NOW) })
+    assert.same({ n = 2, nil, 'unknown' }, { n = 2, parsed:find(digest(HASH_C), NOW) })
   end)
 end)
 

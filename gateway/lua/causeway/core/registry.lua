@@ -84,6 +84,13 @@ local function compile_routes(consumer)
   end
 end
 
+-- What looks a key up has its digest in bytes: hexadecimal digits would be made for each request.
+local function digest_of(hex)
+  return (hex:gsub('%x%x', function(digits)
+    return string.char(tonumber(digits, 16))
+  end))
+end
+
 local function take_keys(registry, who, entry, consumer)
   if not schema.is_list(entry.keys) or #entry.keys == 0 then
     return who .. ': keys must be a list of at least one key'
@@ -99,12 +106,13 @@ local function take_keys(registry, who, entry, consumer)
       return ('%s: %s.id: another key of this consumer has the same id'):format(who, where)
     end
     ids[key.id] = true
-    local other = registry.by_hash[key.sha256]
+    local digest = digest_of(key.sha256)
+    local other = registry.by_digest[digest]
     if other then
       return ('%s: %s.sha256: the same key is given to consumer "%s" as "%s"'):format(
         who, where, other.consumer.id, other.key.id)
     end
-    registry.by_hash[key.sha256] = { consumer = consumer, key = key }
+    registry.by_digest[digest] = { consumer = consumer, key = key }
     consumer.keys[index] = key
   end
   return nil
@@ -173,7 +181,7 @@ local function take_document(document, defaults)
     purges = taken
   end
   local registry = setmetatable({
-    consumers = {}, by_id = {}, by_hash = {}, purged_all = purges.all or '', purged = purges.consumers or {},
+    consumers = {}, by_id = {}, by_digest = {}, purged_all = purges.all or '', purged = purges.consumers or {},
   }, Registry)
   for index, entry in ipairs(document.consumers) do
     local problem = take_consumer(registry, index, entry, defaults)
@@ -203,11 +211,11 @@ function _M.parse(document_text, defaults)
 end
 
 --- The consumer that a key belongs to.
--- @param sha256_hex         the key's SHA-256 in lower-case hexadecimal digits
+-- @param digest             the key's SHA-256, 32 bytes
 -- @param now_epoch_seconds  the time
 -- @return consumer, id of the key; or nil, `unknown` | `disabled` | `expired`
-function Registry:find(sha256_hex, now_epoch_seconds)
-  local entry = self.by_hash[sha256_hex]
+function Registry:find(digest, now_epoch_seconds)
+  local entry = self.by_digest[digest]
   if not entry then
     return nil, 'unknown'
   end

@@ -20,20 +20,28 @@ local function library()
 end
 
 local crypto = library()
-local digest = ffi.new('unsigned char[32]')
-local hex_digest = ffi.new('char[64]')
-local HEX = '0123456789abcdef'
+local DIGEST_BYTES = 32
+local digest = ffi.new('unsigned char[?]', DIGEST_BYTES)
+local hex_digest = ffi.new('uint16_t[?]', DIGEST_BYTES)
+-- byte -> its two digits, as they stand in memory
+local digits_of = ffi.new('uint16_t[256]')
+for byte = 0, 255 do
+  ffi.copy(digits_of + byte, ('%02x'):format(byte), 2)
+end
 
 local M = {}
 
 local function digest_hex()
-  for i = 0, 31 do
-    local byte = digest[i]
-    local high = (byte - byte % 16) / 16
-    hex_digest[2 * i] = HEX:byte(high + 1)
-    hex_digest[2 * i + 1] = HEX:byte(byte % 16 + 1)
+  for index = 0, DIGEST_BYTES - 1 do
+    hex_digest[index] = digits_of[digest[index]]
   end
-  return ffi.string(hex_digest, 64)
+  return ffi.string(hex_digest, 2 * DIGEST_BYTES)
+end
+
+--- The SHA-256 of some bytes, as 32 bytes.
+function M.digest(bytes)
+  crypto.SHA256(bytes, #bytes, digest)
+  return ffi.string(digest, DIGEST_BYTES)
 end
 
 --- The SHA-256 of some bytes, as 64 lower-case hexadecimal digits.

@@ -84,7 +84,7 @@ local function authenticate_key(request, credential)
   if not registry or not documents.credentials.value then
     return NOT_READY
   end
-  local consumer, reason = registry:find(sha256.hex(credential), ngx.time())
+  local consumer, reason = registry:find(sha256.digest(credential), ngx.time())
   if not consumer then
     local refusal = REFUSALS[reason]
     return deny(401, refusal[1], refusal[2])
