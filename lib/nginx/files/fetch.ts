@@ -24,7 +24,7 @@ export function fetchListenerConf(environment: Environment, placement: Placement
     ...CACHED_CLASSES.flatMap((routeClass) =>
       LOCATIONS[routeClass].map((match) =>
         block(`location ${match}`, [
-          ...['key', 'api_key', 'authorization'].map((name) => directive('set', `$causeway_${name}`, '')),
+          ...['api_key', 'authorization'].map((name) => directive('set', `$causeway_${name}`, '')),
           block('access_by_lua_block', [
             `require('causeway.phase.fetched').run('${routeClass}', '${upstreamsFor(environment, routeClass)[0].id}')`,
           ]),
@@ -32,10 +32,7 @@ export function fetchListenerConf(environment: Environment, placement: Placement
         ]),
       ),
     ),
-    block('location /', [
-      directive('set', '$causeway_key', ''),
-      block('content_by_lua_block', ["require('causeway.phase.probe').run()"]),
-    ]),
+    block('location /', [block('content_by_lua_block', ["require('causeway.phase.probe').run()"])]),
   );
 }
 

@@ -139,7 +139,7 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
   const [upstream] = upstreamsFor(environment, routeClass);
   return block(`location ${match}`, [
     comment('Filled in by Lua. Not at the level of the server: a redirect to an own error would empty them again.'),
-    ...['key', 'api_key', 'authorization'].map((name) => directive('set', `$causeway_${name}`, '')),
+    ...['api_key', 'authorization'].map((name) => directive('set', `$causeway_${name}`, '')),
     directive('client_max_body_size', environment.bodies[routeClass]),
     ...(STREAMED.has(routeClass)
       ? [

@@ -1,16 +1,21 @@
 --- What is known of a request, from its first phase to its log line. `ngx.ctx` is lost on every internal redirect (own
--- errors, later upstreams); an nginx variable is not, so it holds the key under which the context is found again.
+-- errors, later upstreams); nginx's own structure of a request stays where it is in memory, so its address is what the
+-- context is found by.
 
+local ffi = require('ffi')
+local get_request = require('resty.core.base').get_request
 local new_table = require('table.new')
+
+local cast = ffi.cast
 
 local M = {}
 
 -- About how many fields a context gets: room for them at once, for a table that grows is copied each time.
 local FIELDS = 32
 
--- key -> context, for requests in flight
+-- address -> context, for requests in flight
 local inflight = {}
-local next_key = 0
+local next_number = 0
 
 --- How many requests and streams of this worker are in flight.
 M.active = { requests = 0, streams = 0 }
@@ -27,18 +32,22 @@ local function random_prefix()
   end)
 end
 
+local function address()
+  local request = get_request()
+  return request and tonumber(cast('uintptr_t', cast('void *', request)))
+end
+
 --- Begins a request's context. Fields: `id` (the gateway's own request id, in the API's form), `started` (monotonic
 -- ms), and what later phases add.
 -- @tparam number started
 -- @tparam ?string fetch_for where it is no client's request but a fetch (io/fetch): the id of the one that began it
 function M.begin(started, fetch_for)
-  next_key = next_key + 1
+  next_number = next_number + 1
   id_prefix = id_prefix or random_prefix()
   local context = new_table(0, FIELDS)
-  context.key, context.id, context.started = next_key, id_prefix .. ('%016x'):format(next_key), started
-  inflight[next_key] = context
-  ngx.var.causeway_key = next_key
-  ngx.ctx.causeway = context
+  local key = address()
+  context.key, context.id, context.started = key, id_prefix .. ('%016x'):format(next_number), started
+  inflight[key] = context
   if fetch_for then
     context.id, context.fetch = fetch_for, true
   else
@@ -49,19 +58,11 @@ end
 
 --- The context of the current request; nil where it was refused before the access phase.
 function M.get()
-  local context = ngx.ctx.causeway
-  if context then
-    return context
-  end
-  local key = tonumber(ngx.var.causeway_key)
-  context = key and inflight[key]
-  if context then
-    ngx.ctx.causeway = context
-  end
-  return context
+  local key = address()
+  return key and inflight[key]
 end
 
---- The contexts of this worker's requests in flight, by key.
+--- The contexts of this worker's requests in flight, by the address of each.
 function M.all()
   return inflight
 end
@@ -78,7 +79,7 @@ end
 
 --- Ends a request's context: its last phase has run.
 function M.finish(context)
-  if inflight[context.key] then
+  if inflight[context.key] == context then
     inflight[context.key] = nil
     if not context.fetch then
       M.active.requests = M.active.requests - 1
