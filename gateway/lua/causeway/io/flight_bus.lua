@@ -1,23 +1,26 @@
 --- Looks at this worker's messages while it has flights that others may follow, or follows some itself. A worker
 -- without any does not look, and costs nothing.
 
+local clock = require('causeway.io.clock')
 local exports = require('causeway.io.flight_exports')
 local mailbox = require('causeway.io.mailbox')
 local mirrors = require('causeway.io.flight_mirrors')
+local pace = require('causeway.core.pace')
 
 local M = {}
 
-local LOOK_SECONDS = 0.003
--- How often it looks whether those at the other end still run, in looks.
-local CHECK_EVERY = 50
--- Looks after the last flight has ended: somebody may just have asked for it.
-local LINGER = 100
-
+-- A message waits for the next look: while any come, looks are as close as nginx's timers allow. Only a worker that
+-- shares a flight with another pays for that.
+local rhythm = pace.new({ idle_ms = 3, busy_ms = 1, calm_ms = 100 })
+-- How often it looks whether those at the other end still run.
+local CHECK_MS = 150
+-- How long it looks on after the last flight has ended: somebody may just have asked for it.
+local LINGER_MS = 300
 -- A watch that has not looked for so long was dropped: nginx had no connection for its timer.
-local DROPPED_SECONDS = 1
+local DROPPED_MS = 1000
 
--- The watch that counts, and when it looked last.
-local watching, looked = nil, 0
+-- The watch that counts, when it looked last, and when it checked last.
+local watching, looked, checked = nil, 0, 0
 local find_flight, has_flights
 
 local function take(kind, id, text)
@@ -33,36 +36,43 @@ local function take(kind, id, text)
   end
 end
 
-local function look(count)
+local function look(now)
   local kind, id, text = mailbox.take()
+  if kind then
+    rhythm:stir(now)
+  end
   while kind do
     take(kind, id, text)
     kind, id, text = mailbox.take()
   end
   mirrors.tell()
   exports.retry()
-  if count % CHECK_EVERY == 0 then
+  if now - checked >= CHECK_MS then
+    checked = now
     mirrors.check()
     exports.check()
   end
 end
 
-local function try_look(count)
-  looked = ngx.now()
-  local ok, problem = xpcall(look, debug.traceback, count)
+local function try_look(now)
+  looked = now
+  local ok, problem = xpcall(look, debug.traceback, now)
   if not ok then
     ngx.log(ngx.ERR, 'causeway: a message between workers: ', problem)
   end
 end
 
 local function watch(premature, mine)
-  local count, idle = 0, 0
+  local now = clock.monotonic_ms()
+  local needed = now
   -- Also in a worker that ends, for those who follow it.
-  while not premature and idle < LINGER and watching == mine do
-    count = count + 1
-    try_look(count)
-    idle = (has_flights() or exports.any() or mirrors.any()) and 0 or idle + 1
-    ngx.sleep(LOOK_SECONDS)
+  while not premature and now - needed < LINGER_MS and watching == mine do
+    try_look(now)
+    if has_flights() or exports.any() or mirrors.any() then
+      needed = now
+    end
+    ngx.sleep(rhythm:wait_ms(now) / 1000)
+    now = clock.monotonic_ms()
   end
   if watching == mine then
     watching = nil
@@ -70,10 +80,14 @@ local function watch(premature, mine)
 end
 
 --- Looks from now on, if it does not do so already.
+-- @tparam ?boolean expects whether a message is sure to come soon
 -- @treturn boolean whether it does
-function M.watch()
-  local now = ngx.now()
-  if watching and now - looked < DROPPED_SECONDS then
+function M.watch(expects)
+  local now = clock.monotonic_ms()
+  if expects then
+    rhythm:stir(now)
+  end
+  if watching and now - looked < DROPPED_MS then
     return true
   end
   local mine = {}
@@ -85,7 +99,8 @@ function M.watch()
   end
   if watching then
     -- The next may be dropped as well. Whoever waits looks instead, so that none waits for ever.
-    try_look(CHECK_EVERY)
+    checked = 0
+    try_look(now)
   end
   watching, looked = mine, now
   return true

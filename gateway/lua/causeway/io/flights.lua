@@ -136,7 +136,7 @@ end
 
 -- A flight that another worker fills.
 local function follow(key, owner)
-  if not bus.watch() then
+  if not bus.watch(true) then
     return nil, 'exiting'
   end
   local flight = new_flight(key)
