@@ -64,6 +64,19 @@ describe('cache_key', function()
     assert.equal(cache_key.canonical(headers { ['anthropic-beta'] = { 'a', 'b' } }), cache_key.canonical(headers(two)))
   end)
 
+  it('writes headers of one line each as it writes lists of lines', function()
+    math.randomseed(20261123)
+    local names = { 'accept', 'content-type', 'anthropic-a', 'anthropic-beta', 'anthropic-version', 'via' }
+    for _ = 1, 2000 do
+      local plain, lists = {}, {}
+      for _ = 1, math.random(0, 9) do
+        local name, value = names[math.random(#names)], tostring(math.random(99))
+        plain[name], lists[name] = value, { value }
+      end
+      assert.equal(cache_key.canonical(identity { headers = lists }), cache_key.canonical(identity { headers = plain }))
+    end
+  end)
+
   it('writes an epoch of two words as no other', function()
     local seen = {}
     for _, words in ipairs { { '', '' }, { 'a', '' }, { '', 'a' }, { 'a', 'a' }, { 'aa', '' }, { '1:a', '' } } do

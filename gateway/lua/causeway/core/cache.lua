@@ -31,6 +31,9 @@ local M = {}
 local Cache = {}
 Cache.__index = Cache
 
+-- Copies that a worker keeps as it read them, so that one that is asked for again and again is not taken apart again:
+-- how many, and how long each may be.
+local MAX_READ, MAX_READ_BYTES = 256, 16384
 -- Clocks of a fleet differ by milliseconds; seconds are a mistake.
 local MAX_AHEAD_MS = 5000
 
@@ -54,6 +57,9 @@ function M.new(parts)
     proxy_ms = parts.ttl.proxy_seconds * 1000,
     shared_ms = parts.ttl.shared_seconds * 1000,
     outage_ms = parts.ttl.outage_seconds * 1000,
+    -- key -> { bytes, entry }
+    read_lately = {},
+    read_count = 0,
   }, Cache)
 end
 
@@ -63,9 +69,26 @@ function Cache:is_open(place)
     and (place.credential == nil or self.accepted(place.credential))
 end
 
+-- The entry of some bytes. It is not to be changed: who reads the same bytes next gets the same one.
+function Cache:decode(bytes, key)
+  local known = self.read_lately[key]
+  if known and known[1] == bytes then
+    return known[2]
+  end
+  local entry = cache_entry.decode(bytes, key)
+  if entry and #bytes <= MAX_READ_BYTES then
+    if not known and self.read_count == MAX_READ then
+      self.read_lately, self.read_count = {}, 0
+    end
+    self.read_count = self.read_count + (known and 0 or 1)
+    self.read_lately[key] = { bytes, entry }
+  end
+  return entry
+end
+
 -- The entry of some bytes, if this place's consumer may ever see it now.
 function Cache:read(bytes, place, now)
-  local entry = bytes and cache_entry.decode(bytes, place.key)
+  local entry = bytes and self:decode(bytes, place.key)
   if not entry or entry.consumer ~= place.consumer then
     return nil
   end

@@ -12,6 +12,8 @@
 -- which an answer is stored is the SHA-256 of it: nothing can be read from it.
 
 local concat = table.concat
+local find = string.find
+local lower = string.lower
 local sort = table.sort
 
 local M = {}
@@ -25,18 +27,23 @@ local NAMED = { ['accept'] = true, ['content-type'] = true, ['content-encoding']
 local PREFIX = 'anthropic-'
 
 local function counts(name)
-  return NAMED[name] or name:sub(1, #PREFIX) == PREFIX
+  return NAMED[name] or find(name, PREFIX, 1, true) == 1
 end
 
+-- Of the identity that is being written: one at a time, for nothing here yields.
+local out, size = {}, 0
+
 -- nil is not the empty text.
-local function put(out, value)
+local function put(value)
   if value == nil then
-    out[#out + 1] = '-'
+    size = size + 1
+    out[size] = '-'
     return
   end
-  out[#out + 1] = #value
-  out[#out + 1] = ':'
-  out[#out + 1] = value
+  out[size + 1] = #value
+  out[size + 2] = ':'
+  out[size + 3] = value
+  size = size + 3
 end
 
 -- name in lower case -> values. Two spellings of a name are one header; which of them comes first is not known here, so
@@ -44,14 +51,14 @@ end
 local function relevant(headers)
   local spellings, values = {}, {}
   for name in pairs(headers) do
-    if counts(name:lower()) then
+    if counts(lower(name)) then
       spellings[#spellings + 1] = name
     end
   end
   sort(spellings)
   local names = {}
   for _, spelling in ipairs(spellings) do
-    local name, value = spelling:lower(), headers[spelling]
+    local name, value = lower(spelling), headers[spelling]
     local list = values[name]
     if not list then
       list = {}
@@ -66,16 +73,63 @@ local function relevant(headers)
   return names, values
 end
 
-local function put_headers(out, headers)
+local function put_headers(headers)
   local names, values = relevant(headers)
-  put(out, tostring(#names))
+  put(tostring(#names))
   for _, name in ipairs(names) do
-    put(out, name)
-    put(out, tostring(#values[name]))
+    put(name)
+    put(tostring(#values[name]))
     for _, line in ipairs(values[name]) do
-      put(out, line)
+      put(line)
     end
   end
+end
+
+local plain_names = {}
+
+-- The names of the headers that count, in order, in `plain_names`; returns how many. nil where one has several lines,
+-- or a name that is not in lower case.
+local function plain_headers(headers)
+  local count = 0
+  for name, value in pairs(headers) do
+    local name_lower = lower(name)
+    if counts(name_lower) then
+      if name ~= name_lower or type(value) ~= 'string' then
+        return nil
+      end
+      -- They are few.
+      local at = count
+      while at > 0 and plain_names[at] > name do
+        plain_names[at + 1] = plain_names[at]
+        at = at - 1
+      end
+      plain_names[at + 1] = name
+      count = count + 1
+    end
+  end
+  return count
+end
+
+-- The same bytes as `put_headers`, without its tables: most requests have a line of each name.
+local function put_plain_headers(headers)
+  local count = plain_headers(headers)
+  if not count then
+    return false
+  end
+  put(tostring(count))
+  for index = 1, count do
+    local name = plain_names[index]
+    put(name)
+    put('1')
+    put(headers[name])
+  end
+  return true
+end
+
+local function written()
+  local text = concat(out, '', 1, size)
+  size = 0
+  return text
 end
 
 --- The epoch of a consumer: what a purge of it, or of all, changes.
@@ -83,10 +137,10 @@ end
 -- @tparam ?string own word of the last purge of the consumer, likewise
 -- @treturn string
 function M.epoch(all, own)
-  local out = {}
-  put(out, all or '')
-  put(out, own or '')
-  return concat(out)
+  size = 0
+  put(all or '')
+  put(own or '')
+  return written()
 end
 
 --- Writes an identity.
@@ -97,17 +151,19 @@ end
 --     epoch = of M.epoch }
 -- @treturn string bytes
 function M.canonical(identity)
-  local out = { VERSION }
-  put(out, identity.environment)
-  put(out, identity.consumer)
-  put(out, identity.credential_hash)
-  put(out, identity.upstream_credential)
-  put(out, identity.method)
-  put(out, identity.target)
-  put(out, identity.body_sha256)
-  put(out, identity.epoch)
-  put_headers(out, identity.headers)
-  return concat(out)
+  out[1], size = VERSION, 1
+  put(identity.environment)
+  put(identity.consumer)
+  put(identity.credential_hash)
+  put(identity.upstream_credential)
+  put(identity.method)
+  put(identity.target)
+  put(identity.body_sha256)
+  put(identity.epoch)
+  if not put_plain_headers(identity.headers) then
+    put_headers(identity.headers)
+  end
+  return written()
 end
 
 return M

@@ -17,27 +17,40 @@ local NONE = {}
 -- By what of a request answers are told apart (core/cache_key), whatever `anthropic-*` headers it has besides.
 local VARY = { 'accept', 'anthropic-beta', 'anthropic-version', 'authorization', 'content-type', 'x-api-key' }
 
--- Returns the id that the upstream gave its answer.
-local function set(headers, left_out, left_out_too)
-  local values, names = {}, {}
+-- Headers of an answer -> list of { name, name in lower case, value or values of all its lines }. Weak keys: a copy
+-- that is gone takes this with it.
+local merged = setmetatable({}, { __mode = 'k' })
+
+local function merge(headers)
+  local list, by_name = {}, {}
   for _, header in ipairs(headers) do
     local lower = header[1]:lower()
-    local before = values[lower]
+    local before = by_name[lower]
     if not before then
-      if not left_out[lower] and not left_out_too[lower] then
-        names[#names + 1] = header[1]
-        values[lower] = header[2]
-      end
-    elseif type(before) == 'table' then
-      before[#before + 1] = header[2]
+      before = { header[1], lower, header[2] }
+      by_name[lower], list[#list + 1] = before, before
+    elseif type(before[3]) == 'table' then
+      table.insert(before[3], header[2])
     else
-      values[lower] = { before, header[2] }
+      before[3] = { before[3], header[2] }
     end
   end
-  for _, name in ipairs(names) do
-    ngx.header[name] = values[name:lower()]
+  merged[headers] = list
+  return list
+end
+
+-- Returns the id that the upstream gave its answer.
+local function set(headers, left_out, left_out_too)
+  local answer, id = ngx.header, nil
+  for _, header in ipairs(merged[headers] or merge(headers)) do
+    local lower = header[2]
+    if not left_out[lower] and not left_out_too[lower] then
+      answer[header[1]] = header[3]
+    end
+    if lower == 'request-id' then
+      id = header[3]
+    end
   end
-  local id = values['request-id']
   return type(id) == 'string' and id or nil
 end
 
@@ -53,8 +66,9 @@ end
 local CONDITIONS = { 'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'range' }
 
 -- Returns the request's headers as they came, by name in lower case.
-local function take_conditions()
-  local headers = ngx.req.get_headers(0)
+local function take_conditions(request)
+  local headers = request.headers or ngx.req.get_headers(0)
+  request.headers = nil
   for _, name in ipairs(CONDITIONS) do
     if headers[name] then
       ngx.req.clear_header(name)
@@ -63,15 +77,22 @@ local function take_conditions()
   return headers
 end
 
+local IS_IN_VARY = {}
+for _, name in ipairs(VARY) do
+  IS_IN_VARY[name] = true
+end
+local USUAL_VARY = table.concat(VARY, ', ')
+
 local function vary(asked)
-  local names, seen = {}, {}
-  for _, name in ipairs(VARY) do
-    names[#names + 1], seen[name] = name, true
-  end
+  local names
   for name in pairs(asked) do
-    if name:sub(1, 10) == 'anthropic-' and not seen[name] then
+    if name:find('anthropic-', 1, true) == 1 and not IS_IN_VARY[name] then
+      names = names or { unpack(VARY) }
       names[#names + 1] = name
     end
+  end
+  if not names then
+    return USUAL_VARY
   end
   table.sort(names)
   return table.concat(names, ', ')
@@ -103,7 +124,7 @@ end
 -- @tparam table request context
 -- @tparam table head of the flight
 function M.flight(request, head)
-  local good, asked = head.status == 200, take_conditions()
+  local good, asked = head.status == 200, take_conditions(request)
   ngx.status = head.status
   local id = set(head.headers, good and OWN or NONE, NONE)
   request.answer_id = not head.refusal and id or nil
@@ -121,7 +142,7 @@ end
 -- @tparam table copy `{ entry of core/cache, age = seconds or nil }`
 -- @treturn boolean whether the client has it already: then there is no body to send
 function M.copy(request, copy)
-  local entry, header, asked = copy.entry, ngx.header, take_conditions()
+  local entry, header, asked = copy.entry, ngx.header, take_conditions(request)
   local same = request.method == 'GET' and conditional.matches(asked['if-none-match'], entry.etag)
   request.answer_id = set(entry.headers, OWN, same and OF_BODY or NONE)
   header['etag'] = entry.etag

@@ -81,6 +81,7 @@ local function place_of(request, body)
   if not epoch then
     return nil
   end
+  request.headers = ngx.req.get_headers(0)
   local identity = cache_key.canonical({
     environment = settings.environment,
     consumer = consumer.id,
@@ -89,7 +90,7 @@ local function place_of(request, body)
     method = request.method,
     target = request.target,
     -- By names in lower case: lines of one name stay in their order, however each is spelled.
-    headers = ngx.req.get_headers(0),
+    headers = request.headers,
     body_sha256 = body and sha256.hex_in_pieces(body, request_body.SCAN_OPTIONS),
     epoch = epoch,
   })
