@@ -7,10 +7,11 @@ import { parseArgs } from 'node:util';
 import { benchPackages, ensureDebianPackages, gatewayPackages } from '../local/debian-packages';
 import { runMain } from '../local/user-error';
 import { faultRounds, faultTable } from './faults';
+import { faultGoalsOf, goalsOf, goalTable, memoryOfStream, type Streams } from './goals';
 import { usedBy } from './processes';
 import { align, loadRounds, loadTable, median } from './rounds';
 import { sharedRounds, sharedTables } from './shared';
-import { openStreams, type StreamLoad } from './streams';
+import { openStreams } from './streams';
 import { startTargets, type Bench } from './targets';
 
 const HELP = `Measures Causeway beside a plain nginx proxy and the upstream itself, in one run.
@@ -18,15 +19,9 @@ const HELP = `Measures Causeway beside a plain nginx proxy and the upstream itse
   npm run bench -- [--rounds N] [--seconds N] [--streams 1,100,1000]
   npm run bench -- --faults [--rounds N] [--seconds N]   what a Valkey that fails adds to the time of a request
 
-Prints a table and writes bench/results/<date>.json (<date>-faults.json). Ratios are what counts: absolute figures drift with the machine.
+Prints tables, what has a goal in the last, and writes bench/results/<date>.json (<date>-faults.json). Ratios are what
+counts: absolute figures drift with the machine. docs/performance.md says what bounds each.
 `;
-
-/** One target's figures of streams. */
-interface Streams extends StreamLoad {
-  readonly streams: number;
-  /** Resident memory that a stream adds, in bytes. */
-  readonly bytesPerStream: number;
-}
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -49,7 +44,7 @@ async function main(): Promise<number> {
     if (values.faults) {
       const faults = await faultRounds(dir, bench, Number(values.rounds), Number(values.seconds));
       const file = writeReport('-faults', { faults });
-      process.stdout.write(`${faultTable(faults)}\n${file}\n`);
+      process.stdout.write(`${faultTable(faults)}\n${goalTable(faultGoalsOf(faults))}\n${file}\n`);
       return 0;
     }
     const rounds = await loadRounds(bench.targets, bench.key, Number(values.rounds), Number(values.seconds), [32, 1]);
@@ -60,9 +55,8 @@ async function main(): Promise<number> {
     );
     const shared = await sharedRounds(dir, bench, Number(values.rounds), Number(values.seconds));
     const file = writeReport('', { rounds, streams, shared });
-    process.stdout.write(
-      `${loadTable(rounds, 'plain nginx')}\n${streamTable(streams)}\n${sharedTables(shared)}\n${file}\n`,
-    );
+    const tables = [loadTable(rounds, 'plain nginx'), streamTable(streams), sharedTables(shared)];
+    process.stdout.write(`${[...tables, goalTable(goalsOf({ rounds, streams, shared }))].join('\n')}\n${file}\n`);
   } finally {
     await bench.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -137,10 +131,7 @@ function streamTable(results: Record<string, Streams[]>): string {
         of((one) => one.firstByteP99Ms).toFixed(2),
         of((one) => one.chunkP50Ms).toFixed(2),
         of((one) => one.chunkP99Ms).toFixed(2),
-        // The first rounds grow the heap, the later ones reuse it: the largest is what a stream costs.
-        (Math.max(...all.filter(({ streams }) => streams === number).map((one) => one.bytesPerStream)) / 1024).toFixed(
-          1,
-        ),
+        (memoryOfStream(all.filter(({ streams }) => streams === number)) / 1024).toFixed(1),
       ]);
     }
   }
