@@ -96,7 +96,7 @@ describe('with two upstreams', () => {
   });
 
   test.each([500, 502, 503, 504, 520, 529, 599])('a %i of the first leads to the second', async (status) => {
-    gateway.mock.script({ script: { status, headers: { 'x-of-the-first': 'yes' } } });
+    gateway.mock.script({ script: { status, headers: { 'x-of-the-first': 'yes' }, delayMs: 50 } });
     const body = messageBody({ metadata: { user_id: `user-${status}` } });
     const { answer, line } = await marked(gateway, {
       path: '/v1/messages?beta=true',
@@ -152,7 +152,8 @@ describe('with two upstreams', () => {
       upstreamRequestId: first.requestId,
     });
     expect(failed['UpstreamOverloads']).toBe(status === 529 ? 1 : undefined);
-    expect(failed['TimeToFirstByte']).toBeGreaterThan(0);
+    // nginx counts by a clock of whole milliseconds that it looks at now and then.
+    expect(failed['TimeToFirstByte']).toBeGreaterThan(40);
   });
 
   test.each([400, 401, 402, 403, 404, 408, 409, 413, 418, 422, 429])(
