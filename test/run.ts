@@ -45,7 +45,7 @@ async function main(): Promise<number> {
 }
 
 async function busted(): Promise<Count> {
-  const { code, output } = await run('busted', ['--lua=/usr/bin/luajit', '--output=plainTerminal']);
+  const { code, output } = await run('busted', ['--output=plainTerminal']);
   const found = /(\d+) success(?:es)? \/ (\d+) failures? \/ (\d+) errors? \/ (\d+) pending/.exec(output);
   if (found === null) return { passed: 0, failed: 1, skipped: 0 };
   const [passed = 0, failures = 0, errors = 0, skipped = 0] = found.slice(1).map(Number);
