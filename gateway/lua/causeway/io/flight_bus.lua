@@ -64,13 +64,15 @@ end
 
 local function watch(premature, mine)
   local now = clock.monotonic_ms()
-  local needed = now
+  -- How long nobody has needed it, as of the last look: a worker that stood still for a while still has to look.
+  local needed, idle_ms = now, 0
   -- Also in a worker that ends, for those who follow it.
-  while not premature and now - needed < LINGER_MS and watching == mine do
+  while not premature and idle_ms < LINGER_MS and watching == mine do
     try_look(now)
     if has_flights() or exports.any() or mirrors.any() then
       needed = now
     end
+    idle_ms = now - needed
     ngx.sleep(rhythm:wait_ms(now) / 1000)
     now = clock.monotonic_ms()
   end
