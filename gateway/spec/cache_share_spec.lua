@@ -380,6 +380,21 @@ describe('cache_share', function()
       check_accounts()
     end)
 
+    it('drops what stands behind a copy that is kept alive', function()
+      for index = 1, 20 do
+        put('a', tostring(index), 3000, 100)
+      end
+      for _ = 1, 3 do
+        clock.ms = clock.ms + 60000
+        put('a', '1', 3000, 100)
+        sweep:run()
+      end
+      assert.equal(1, share.ledger:copies 'a')
+      assert.is_true(has('a', '1'))
+      assert.equal(4096, share:held 'a')
+      check_accounts()
+    end)
+
     it('takes nothing for a leftover while nobody knows what was purged', function()
       put('a', '1', 3000)
       cache_sweep.new(share.ledger, function() return nil end):run()

@@ -261,29 +261,33 @@ function Ledger:copies(consumer)
   return self.index:llen(queue_key(consumer)) or 0
 end
 
---- Drops the copy that stands first in a consumer's line if it has expired, or is from before a purge.
+--- Drops the copy that stands first in a consumer's line if it has expired, or is from before a purge. One that was
+-- replaced since it came to stand here goes to the end: those behind it would wait for as long as it is kept alive.
 -- @tparam string consumer id
 -- @tparam ?string epoch its current one; nil where it is not known
--- @treturn boolean whether there was one
+-- @treturn boolean whether another one may stand first now
 function Ledger:drop_leftover(consumer, epoch)
   local index, queue = self.index, queue_key(consumer)
   local record = index:lpop(queue)
   if not record then
     return false
   end
-  local key, _, tag = read_record(record)
+  local key, expires, tag = read_record(record)
   if not self:lock(key) then
     index:lpush(queue, record)
     return false
   end
-  local leftover = epoch ~= nil and tag_of(epoch) ~= tag or self:expires_at(key) == 0
-  if leftover then
+  local now_expires, moved = self:expires_at(key), true
+  if epoch ~= nil and tag_of(epoch) ~= tag or now_expires == 0 then
     self:drop(key, consumer)
+  elseif now_expires > expires + 1 and self:charge_of(key) > 0 then
+    index:rpush(queue, record_of(key, now_expires, tag))
   else
     index:lpush(queue, record)
+    moved = false
   end
   self:unlock(key)
-  return leftover
+  return moved
 end
 
 return M
