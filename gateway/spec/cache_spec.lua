@@ -281,6 +281,19 @@ describe('cache', function()
     assert.is_nil(look())
   end)
 
+  it('reads a copy that is asked for again once, and lets go of it when it is told to forget', function()
+    local function read()
+      return (tiers:lookup(stored, FRESH))
+    end
+    tiers:store(stored, entry())
+    local seen = setmetatable({ read() }, { __mode = 'v' })
+    collectgarbage()
+    assert.is_true(rawequal(seen[1], read()))
+    tiers:forget()
+    collectgarbage()
+    assert.is_nil(seen[1])
+  end)
+
   it('takes what is no entry for none', function()
     for _, bytes in ipairs { '', 'rubbish', cache_entry.encode(entry(), 'k'):sub(1, -2) } do
       l2.kept.k = { bytes = bytes, expires = math.huge }

@@ -32,8 +32,8 @@ local Cache = {}
 Cache.__index = Cache
 
 -- Copies that a worker keeps as it read them, so that one that is asked for again and again is not taken apart again:
--- how many, and how long each may be.
-local MAX_READ, MAX_READ_BYTES = 256, 16384
+-- how long each may be, and all of them.
+local MAX_READ_BYTES, MAX_ALL_READ_BYTES = 16384, 1048576
 -- Clocks of a fleet differ by milliseconds; seconds are a mistake.
 local MAX_AHEAD_MS = 5000
 
@@ -59,7 +59,7 @@ function M.new(parts)
     outage_ms = parts.ttl.outage_seconds * 1000,
     -- key -> { bytes, entry }
     read_lately = {},
-    read_count = 0,
+    read_bytes = 0,
   }, Cache)
 end
 
@@ -77,13 +77,18 @@ function Cache:decode(bytes, key)
   end
   local entry = cache_entry.decode(bytes, key)
   if entry and #bytes <= MAX_READ_BYTES then
-    if not known and self.read_count == MAX_READ then
-      self.read_lately, self.read_count = {}, 0
+    if self.read_bytes + #bytes > MAX_ALL_READ_BYTES then
+      self:forget()
     end
-    self.read_count = self.read_count + (known and 0 or 1)
+    self.read_bytes = self.read_bytes + #bytes
     self.read_lately[key] = { bytes, entry }
   end
   return entry
+end
+
+--- Forgets what was read lately. To be called every second or so: what a tier no longer has is not to be kept here.
+function Cache:forget()
+  self.read_lately, self.read_bytes = {}, 0
 end
 
 -- The entry of some bytes, if this place's consumer may ever see it now.

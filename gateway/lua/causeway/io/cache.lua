@@ -11,6 +11,8 @@ local valkey = require('causeway.io.valkey')
 
 local M = {}
 
+local FORGET_SECONDS = 1
+
 --- The cache (core/cache); nil where the config turns it off. There from the start of the worker.
 M.tiers = nil
 
@@ -46,6 +48,9 @@ function M.start()
     accepted = proven.is_accepted,
   })
   cache_l1.start(l1, M.epoch)
+  assert(ngx.timer.every(FORGET_SECONDS, function()
+    M.tiers:forget()
+  end))
 end
 
 return M
