@@ -64,6 +64,17 @@ describe('cache_key', function()
     assert.equal(cache_key.canonical(headers { ['anthropic-beta'] = { 'a', 'b' } }), cache_key.canonical(headers(two)))
   end)
 
+  it('writes many headers as it writes few', function()
+    for _, count in ipairs { 30, 31, 32, 33, 34, 300 } do
+      local plain, lists = {}, {}
+      for index = 1, count do
+        local name = 'anthropic-' .. index * 7919 % 1000
+        plain[name], lists[name] = 'v', { 'v' }
+      end
+      assert.equal(cache_key.canonical(identity { headers = lists }), cache_key.canonical(identity { headers = plain }))
+    end
+  end)
+
   it('writes headers of one line each as it writes lists of lines', function()
     math.randomseed(20261123)
     local names = { 'accept', 'content-type', 'anthropic-a', 'anthropic-beta', 'anthropic-version', 'via' }

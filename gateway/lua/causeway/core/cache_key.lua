@@ -86,18 +86,19 @@ local function put_headers(headers)
 end
 
 local plain_names = {}
+-- More than that are sorted by `sort`: a client may send thousands.
+local MOST_PLAIN = 32
 
--- The names of the headers that count, in order, in `plain_names`; returns how many. nil where one has several lines,
--- or a name that is not in lower case.
+-- The names of the headers that count, in order, in `plain_names`; returns how many. nil where they are many, or one
+-- has several lines, or a name that is not in lower case.
 local function plain_headers(headers)
   local count = 0
   for name, value in pairs(headers) do
     local name_lower = lower(name)
     if counts(name_lower) then
-      if name ~= name_lower or type(value) ~= 'string' then
+      if name ~= name_lower or type(value) ~= 'string' or count == MOST_PLAIN then
         return nil
       end
-      -- They are few.
       local at = count
       while at > 0 and plain_names[at] > name do
         plain_names[at + 1] = plain_names[at]
