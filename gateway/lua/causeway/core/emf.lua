@@ -10,6 +10,7 @@
 -- one missing is left out, for CloudWatch would refuse it. Which metrics and dimensions are there repeats from line to
 -- line, so that part of the line is kept and reused.
 
+local buffer = require 'string.buffer'
 local text = require 'causeway.core.text'
 
 local byte = string.byte
@@ -62,7 +63,7 @@ local function compile(catalogue)
   for name, metric in pairs(catalogue) do
     names[#names + 1] = name
     entry[name] = '{"Name":' .. quote(name) .. ',"Unit":' .. quote(metric.unit) .. '}'
-    key[name] = ',' .. quote(name) .. ':'
+    key[name] = quote(name) .. ':'
     sets[name] = {}
     for _, set in ipairs(metric.dimensions) do
       assert(#set <= _M.MAX_DIMENSIONS, 'emf: too many dimensions in one set of ' .. name)
@@ -179,15 +180,36 @@ local function add_property_name(made, catalogue, name)
     error('emf: too many different property names', 3)
   end
   made.property_count = made.property_count + 1
-  made.property_key[name] = ',' .. quote(name) .. ':'
+  made.property_key[name] = quote(name) .. ':'
   return made.property_key[name]
 end
 
--- Used by one call at a time: `line` does not yield. A table a line would be garbage a line.
-local out = {}
+local THOUSANDTHS = {}
+for index = 0, 999 do
+  THOUSANDTHS[index] = format('.%03d,', index)
+end
+-- Beyond it a number is written as a float, which takes ten times as long.
+local MAX_INTEGER = 2 ^ 31 - 1
 
--- Puts the metrics' values into `out` after `count`; returns the bits of those that are there.
-local function add_metrics(catalogue, made, metrics, count, low, high)
+-- A number, and the comma behind it. Those with up to three decimals, the rule, are put together of integers.
+local function put_number(out, value)
+  if value >= 0 and value <= MAX_INTEGER then
+    local whole = floor(value)
+    if whole == value then
+      out:put(whole, ',')
+      return
+    end
+    local thousandths = floor(value * 1000 + 0.5)
+    if thousandths <= MAX_INTEGER and thousandths / 1000 == value then
+      out:put(whole, THOUSANDTHS[thousandths - whole * 1000])
+      return
+    end
+  end
+  out:put(format('%.14g', value), ',')
+end
+
+-- Puts the metrics' values; returns the bits of those that are there.
+local function put_metrics(out, catalogue, made, metrics, low, high)
   local key, low_bits, high_bits = made.key, made.low, made.high
   for name, value in pairs(metrics) do
     local prefix = key[name]
@@ -199,14 +221,12 @@ local function add_metrics(catalogue, made, metrics, count, low, high)
     end
     -- NaN differs from itself; an infinity minus itself is NaN.
     if value - value == 0 then
-      out[count + 1] = prefix
-      -- A number: concat writes it as %.14g.
-      out[count + 2] = value
-      count = count + 2
+      out:put(prefix)
+      put_number(out, value)
       low, high = low + low_bits[name], high + high_bits[name]
     end
   end
-  return count, low, high
+  return low, high
 end
 
 -- A string's literal. Escapes and repaired bytes count as what they become: a client that sends little else must not
@@ -225,40 +245,28 @@ local function string_json(value, limit, write)
   return literal
 end
 
-local function property_json(name, value, is_dimension, limit)
-  local kind = type(value)
-  if kind == 'string' then
-    return string_json(value, limit, quote_again)
-  elseif kind == 'boolean' then
-    return value and 'true' or 'false'
-  elseif kind ~= 'number' then
-    error('emf: the property ' .. name .. ' is a ' .. kind, 4)
-  elseif value - value ~= 0 then
-    return nil
-  end
-  -- The format wants dimensions as strings.
-  return is_dimension and '"' .. format('%.14g', value) .. '"' or value
-end
-
-local function add_properties(catalogue, made, properties, count, limit)
+local function put_properties(out, catalogue, made, properties, limit)
   local key, is_dimension, unique, plain = made.property_key, made.is_dimension, _M.UNIQUE, _M.PLAIN
   for name, value in pairs(properties) do
-    local prefix = key[name] or add_property_name(made, catalogue, name)
-    local json
+    local prefix, kind = key[name] or add_property_name(made, catalogue, name), type(value)
     if plain[name] then
-      json = '"' .. value .. '"'
-    elseif unique[name] and type(value) == 'string' then
-      json = string_json(value, limit, quote)
-    else
-      json = property_json(name, value, is_dimension[name], limit)
-    end
-    if json then
-      out[count + 1] = prefix
-      out[count + 2] = json
-      count = count + 2
+      out:put(prefix, '"', value, '",')
+    elseif kind == 'string' then
+      out:put(prefix, string_json(value, limit, unique[name] and quote or quote_again), ',')
+    elseif kind == 'boolean' then
+      out:put(prefix, value and 'true,' or 'false,')
+    elseif kind ~= 'number' then
+      error('emf: the property ' .. name .. ' is a ' .. kind, 3)
+    elseif value - value == 0 then
+      if is_dimension[name] then
+        -- The format wants dimensions as strings.
+        out:put(prefix, '"', format('%.14g', value), '",')
+      else
+        out:put(prefix)
+        put_number(out, value)
+      end
     end
   end
-  return count
 end
 
 -- The same metric in two directives is one member of the line, so it can have one value only.
@@ -287,7 +295,18 @@ local function keep_head(made, low, high, head)
   made.head_count = made.head_count + 1
 end
 
---- One EMF line, without a line end.
+-- The last timestamp that was written: many lines are of one millisecond.
+local written = { ms = -1, text = '' }
+
+local function timestamp_text(ms)
+  if written.ms ~= ms then
+    written.ms, written.text = ms, format('%.0f', ms)
+  end
+  return written.text
+end
+
+--- Puts one EMF line behind what a buffer holds, without a line end. Where it throws, part of the line may be there.
+-- @param out           `string.buffer`
 -- @param catalogue     the generated table of metrics
 -- @param timestamp_ms  milliseconds since 1970
 -- @param directives    list of `{ metrics = { Name = number }, dimensions = nil or a list of dimension sets }`. Without
@@ -295,19 +314,20 @@ end
 --   have. NaN and infinite values are left out. Each metric stands in one directive only.
 -- @param properties    `{ name = string | number | boolean }`: the dimensions' values and whatever else helps a reader
 -- @param limit         longest string value in bytes, as it stands in the line; default MAX_STRING
--- @return string. Throws on what only a programming error can cause: an unknown metric or dimension, a value of a wrong
---   type, a property called like a metric
-function _M.line(catalogue, timestamp_ms, directives, properties, limit)
+-- Throws on what only a programming error can cause: an unknown metric or dimension, a value of a wrong type, a
+-- property called like a metric.
+function _M.put(out, catalogue, timestamp_ms, directives, properties, limit)
   local made = compiled[catalogue] or compile(catalogue)
   local directive_count = #directives
   if directive_count > 1 then
     assert_no_conflict(directives)
   end
-  local count = add_properties(catalogue, made, properties, 3, limit or _M.MAX_STRING)
+  out:put('{')
+  put_properties(out, catalogue, made, properties, limit or _M.MAX_STRING)
   local low, high, explicit = 0, 0, directive_count > 1
   for index = 1, directive_count do
     local directive = directives[index]
-    count, low, high = add_metrics(catalogue, made, directive.metrics, count, low, high)
+    low, high = put_metrics(out, catalogue, made, directive.metrics, low, high)
     explicit = explicit or directive.dimensions ~= nil
   end
   local head
@@ -328,12 +348,19 @@ function _M.line(catalogue, timestamp_ms, directives, properties, limit)
       keep_head(made, low, high, head)
     end
   end
-  out[1] = '{"_aws":{"Timestamp":' .. format('%.14g', floor(timestamp_ms)) .. ',"CloudWatchMetrics":'
-  out[2] = head
-  out[3] = '}'
-  count = count + 1
-  out[count] = '}'
-  return concat(out, '', 1, count)
+  -- Last: which metrics and dimensions there are is known only now. The order of members means nothing to CloudWatch;
+  -- AWS's own libraries write it last as well.
+  out:put('"_aws":{"Timestamp":', timestamp_text(floor(timestamp_ms)), ',"CloudWatchMetrics":', head, '}}')
+end
+
+local whole = buffer.new()
+
+--- One EMF line, without a line end.
+-- @return string. Arguments and errors are those of `put`
+function _M.line(...)
+  whole:reset()
+  _M.put(whole, ...)
+  return whole:tostring()
 end
 
 return _M

@@ -166,6 +166,12 @@ function M.has_budget(request)
   return request.consumer ~= nil and request.consumer.tokenBudget ~= nil
 end
 
+local function sync_budget(premature, budget)
+  if not premature then
+    budgets:sync(budget)
+  end
+end
+
 --- Notes what an answer cost, once. What was read from the prompt cache is free, as it is of the API's own limits.
 -- @tparam table request context
 -- @tparam table usage of core/usage
@@ -186,11 +192,7 @@ function M.count_usage(request, usage)
   local budget = consumer.tokenBudget and M.plan(consumer).budget
   if budget and budgets:count(budget, input, usage.output) and fleet.shared() then
     -- This phase cannot wait; where the timer is not to be had, the next tick tells it.
-    ngx.timer.at(0, function(premature)
-      if not premature then
-        budgets:sync(budget)
-      end
-    end)
+    ngx.timer.at(0, sync_budget, budget)
   end
 end
 

@@ -8,6 +8,7 @@ local emf = require('causeway.core.emf')
 local ffi = require('ffi')
 local metrics_catalogue = require('causeway.core.metrics')
 local settings = require('causeway.settings')
+local string_buffer = require('string.buffer')
 
 ffi.cdef([[
 typedef struct { int fd; short events; short revents; } causeway_pollfd;
@@ -26,6 +27,8 @@ local PATIENCE_MS = 100
 local EINTR, EAGAIN, POLLOUT = 4, 11, 4
 
 local records, count = {}, 0
+-- The line that is being built: as a string of Lua's, each would be garbage of 2 KB.
+local line = string_buffer.new(PIPE_BYTES)
 local buffer, filled = ffi.new('char[?]', PIPE_BYTES), 0
 local waiting = ffi.new('causeway_pollfd[1]')
 local lost = 0
@@ -51,18 +54,19 @@ local function write(bytes, length)
   end
 end
 
-local function put(line)
-  local length = #line
-  if filled + length + 1 > PIPE_BYTES then
+-- Puts the line behind those that are to be written with it.
+local function put_line()
+  line:put('\n')
+  local bytes, length = line:ref()
+  if filled + length > PIPE_BYTES then
     write(buffer, filled)
     filled = 0
-    if length + 1 > PIPE_BYTES then
-      return write(line .. '\n', length + 1)
-    end
   end
-  ffi.copy(buffer + filled, line, length)
-  buffer[filled + length] = 0x0A
-  filled = filled + length + 1
+  if length > PIPE_BYTES then
+    return write(bytes, length)
+  end
+  ffi.copy(buffer + filled, bytes, length)
+  filled = filled + length
 end
 
 local function report_lost()
@@ -78,11 +82,12 @@ function M.flush()
   count = 0
   for index = 1, number do
     local record = records[index]
-    local ok, line = pcall(emf.line, metrics_catalogue, record.time, record.directives, record.properties)
+    line:reset()
+    local ok, problem = pcall(emf.put, line, metrics_catalogue, record.time, record.directives, record.properties)
     if ok then
-      put(line)
+      put_line()
     else
-      ngx.log(ngx.ERR, 'causeway: the line of a request cannot be built: ', line)
+      ngx.log(ngx.ERR, 'causeway: the line of a request cannot be built: ', problem)
     end
   end
   if filled > 0 then
@@ -118,7 +123,9 @@ end
 -- @tparam {[string]=number,...} metrics
 -- @tparam table properties
 function M.now(metrics, properties)
-  put(emf.line(metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties))
+  line:reset()
+  emf.put(line, metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
+  put_line()
   write(buffer, filled)
   filled = 0
 end
