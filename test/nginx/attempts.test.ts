@@ -116,7 +116,7 @@ describe('the ways to upstreams', () => {
     expect(location('@last:generate:two')).toContain('proxy_read_timeout 77s;');
     expect(location('@further:count:one')).toContain('proxy_read_timeout 5s;');
     expect(location('@last:models:two')).toContain('client_max_body_size 123456;');
-    expect(location('@last:models:two')).toContain('add_header x-causeway-upstream two always;');
+    expect(location('@last:models:two')).toContain('set $causeway_upstream two;');
     expect(location('@last:models:two')).toContain('add_header x-causeway-region test-region-1 always;');
   });
 

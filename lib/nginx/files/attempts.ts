@@ -1,5 +1,6 @@
 import { ROUTE_CLASSES, type Environment, type RouteClass, type Upstream } from '../../config';
 import { block, comment, directive, file } from '../directives';
+import { phase } from '../phase';
 import type { Placement } from '../placement';
 import { attemptsFor, NEXT_ATTEMPT } from '../upstream-names';
 import { towardsUpstream } from './upstreams';
@@ -29,9 +30,7 @@ export function attemptsConf(environment: Environment, placement: Placement): st
   return file(
     ...locations,
     comment('Decides whether another upstream is asked, and which.'),
-    block(`location ${NEXT_ATTEMPT}`, [
-      block('content_by_lua_block', ["require('causeway.phase.next_attempt').run()"]),
-    ]),
+    block(`location ${NEXT_ATTEMPT}`, [block('content_by_lua_block', [phase('next_attempt')])]),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { Environment } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import { mostFetches } from '../fetch';
+import { phase } from '../phase';
 import type { Placement } from '../placement';
 import { DEBIAN_CA_FILE } from '../settings';
 
@@ -160,8 +161,8 @@ export function luaConf(environment: Environment, placement: Placement): string 
     directive('lua_transform_underscores_in_response_headers', 'off'),
     ...valkeyTls(placement),
     block('init_by_lua_block', [`require('causeway.phase.init').run('${placement.prefix}/settings.json')`]),
-    block('init_worker_by_lua_block', ["require('causeway.phase.init_worker').run()"]),
-    block('log_by_lua_block', ["require('causeway.phase.log').run()"]),
+    block('init_worker_by_lua_block', [phase('init_worker')]),
+    block('log_by_lua_block', [phase('log')]),
   );
 }
 
@@ -210,6 +211,6 @@ export function logConf(): string {
     comment('What Lua asks of nginx for the line, at once: each question costs it a fifth of a microsecond.'),
     block('map $request_method $causeway_facts', [directive('default', FACTS.map((name) => `$${name}|`).join(''))]),
     directive('access_log', 'off'),
-    block('exit_worker_by_lua_block', ["require('causeway.phase.exit_worker').run()"]),
+    block('exit_worker_by_lua_block', [phase('exit_worker')]),
   );
 }

@@ -1,6 +1,7 @@
 import type { Environment } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import { CACHED_CLASSES, fetchSocket } from '../fetch';
+import { phase } from '../phase';
 import type { Placement } from '../placement';
 import { upstreamsFor } from '../upstream-names';
 import { LOCATIONS } from './server';
@@ -26,13 +27,13 @@ export function fetchListenerConf(environment: Environment, placement: Placement
         block(`location ${match}`, [
           ...['api_key', 'authorization'].map((name) => directive('set', `$causeway_${name}`, '')),
           block('access_by_lua_block', [
-            `require('causeway.phase.fetched').run('${routeClass}', '${upstreamsFor(environment, routeClass)[0].id}')`,
+            phase('fetched', `run('${routeClass}', '${upstreamsFor(environment, routeClass)[0].id}')`),
           ]),
           ...towardsUpstream(environment, placement, routeClass, upstreamsFor(environment, routeClass)[0]),
         ]),
       ),
     ),
-    block('location /', [block('content_by_lua_block', ["require('causeway.phase.probe').run()"])]),
+    block('location /', [block('content_by_lua_block', [phase('probe')])]),
   );
 }
 
@@ -45,11 +46,11 @@ export function cachedConf(environment: Environment, placement: Placement): stri
       comment('HTTP/1.0 clients too are answered as it comes: their connection ends with the answer.'),
       directive('lua_http10_buffering', 'off'),
       directive('add_header', 'x-causeway-region', placement.region, 'always'),
-      block('content_by_lua_block', ["require('causeway.phase.cached_answer').run()"]),
+      block('content_by_lua_block', [phase('cached_answer')]),
     ]),
     ...CACHED_CLASSES.map((routeClass) =>
       block(`location @uncached-${routeClass}`, [
-        block('access_by_lua_block', ["require('causeway.phase.uncached').run()"]),
+        block('access_by_lua_block', [phase('uncached')]),
         ...towardsUpstream(environment, placement, routeClass, upstreamsFor(environment, routeClass)[0]),
       ]),
     ),

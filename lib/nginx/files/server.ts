@@ -1,5 +1,6 @@
 import { ROUTE_CLASSES, type Environment, type RouteClass } from '../../config';
 import { block, comment, directive, file } from '../directives';
+import { phase } from '../phase';
 import type { Placement } from '../placement';
 import { upstreamsFor } from '../upstream-names';
 import { towardsUpstream } from './upstreams';
@@ -62,7 +63,7 @@ export function listenConf({ tls }: Environment, placement: Placement): string {
           comment('What nginx starts with; from then on Lua serves the files as they are on disk, if they are good.'),
           directive('ssl_certificate', placement.certificate.chainFile),
           directive('ssl_certificate_key', placement.certificate.keyFile),
-          block('ssl_certificate_by_lua_block', ["require('causeway.phase.certificate').run()"]),
+          block('ssl_certificate_by_lua_block', [phase('certificate')]),
           directive('ssl_protocols', ...tls.protocols),
           directive('ssl_ciphers', TLS12_CIPHERS),
           comment('All suites are good ones: the client knows best which its hardware speeds up.'),
@@ -91,10 +92,7 @@ export function errorsConf(): string {
         `${OWN_ERROR}${status}`,
       );
     }),
-    block(`location ^~ ${OWN_ERROR}`, [
-      directive('internal'),
-      block('content_by_lua_block', ["require('causeway.phase.own_error').run()"]),
-    ]),
+    block(`location ^~ ${OWN_ERROR}`, [directive('internal'), block('content_by_lua_block', [phase('own_error')])]),
   );
 }
 
@@ -108,7 +106,7 @@ export function healthConf(): string {
       block(`location = /${name}`, [
         comment('Asked every few seconds by each load balancer and probe: no line.'),
         block('log_by_lua_block', []),
-        block('content_by_lua_block', [`require('causeway.phase.health').${name}()`]),
+        block('content_by_lua_block', [phase('health', `${name}()`)]),
       ]),
     ),
   );
@@ -122,9 +120,9 @@ export function routesConf(environment: Environment, placement: Placement): stri
     ),
     comment("SDKs' and Claude Code's reachability probes, answered here; everything else is no route of the API."),
     block('location /', [
-      block('set_by_lua_block $causeway_address_key', ["return require('causeway.phase.rewrite').address_key()"]),
+      block('set_by_lua_block $causeway_address_key', [`return ${phase('rewrite', 'address_key()')}`]),
       ...addressLimit(environment),
-      block('content_by_lua_block', ["require('causeway.phase.probe').run()"]),
+      block('content_by_lua_block', [phase('probe')]),
     ]),
   );
 }
@@ -148,10 +146,10 @@ function routeLocation(environment: Environment, placement: Placement, routeClas
         ]
       : []),
     block('set_by_lua_block $causeway_address_key', [
-      `return require('causeway.phase.rewrite').run('${routeClass}', '${upstream.id}')`,
+      `return ${phase('rewrite', `run('${routeClass}', '${upstream.id}')`)}`,
     ]),
     ...addressLimit(environment),
-    block('access_by_lua_block', ["require('causeway.phase.access').run()"]),
+    block('access_by_lua_block', [phase('access')]),
     ...towardsUpstream(environment, placement, routeClass, upstream),
   ]);
 }

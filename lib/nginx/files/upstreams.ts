@@ -1,6 +1,7 @@
 import type { Environment, RouteClass, Upstream } from '../../config';
 import { block, comment, directive, file } from '../directives';
 import { EDGE_KEY_HEADER } from '../edge-key';
+import { phase } from '../phase';
 import type { Placement } from '../placement';
 import { DEBIAN_CA_FILE } from '../settings';
 import { poolName } from '../upstream-names';
@@ -12,7 +13,7 @@ export function upstreamsConf({ upstreams }: Environment): string {
       block(`upstream ${poolName(upstream)}`, [
         comment('A placeholder that nginx insists on; the balancer names the real peer.'),
         directive('server', '0.0.0.1'),
-        block('balancer_by_lua_block', [`require('causeway.phase.balancer').run('${upstream.id}')`]),
+        block('balancer_by_lua_block', [phase('balancer', `run('${upstream.id}')`)]),
         comment(
           'Must stand after the balancer: before it, no connection is ever reused (measured: 40 of 40 against 1).',
         ),
@@ -122,10 +123,12 @@ export function towardsUpstream(
 ): string[] {
   return [
     directive('proxy_read_timeout', `${timeouts.upstream.readSeconds[routeClass]}s`),
-    directive('add_header', 'x-causeway-upstream', upstream.id, 'always'),
+    comment('Empty, and so not sent, where the answer is a copy.'),
+    directive('set', '$causeway_upstream', upstream.id),
+    directive('add_header', 'x-causeway-upstream', '$causeway_upstream', 'always'),
     directive('add_header', 'x-causeway-region', placement.region, 'always'),
-    block('header_filter_by_lua_block', ["require('causeway.phase.header_filter').run()"]),
-    block('body_filter_by_lua_block', ["require('causeway.phase.body_filter').run()"]),
+    block('header_filter_by_lua_block', [phase('header_filter')]),
+    block('body_filter_by_lua_block', [phase('body_filter')]),
     directive('include', `upstreams/${upstream.id}.conf`),
   ];
 }

@@ -108,25 +108,47 @@ function M.wants(consumer, class, method, header, settings)
   return { mode = mode, max_age = max_age }
 end
 
---- Why a request gets no copy and leaves none though it asked. The safe choice is made wherever the answer may hang on
--- anything but the request, or the request may do more than be answered.
+--- Why a request gets no copy and leaves none though it asked, as far as its head tells. The safe choice is made
+-- wherever the answer may hang on anything but the request, or the request may do more than be answered.
 -- @tparam string class of core/route
 -- @tparam ?string body the whole body; nil where it cannot be read. Not looked at for `models`
 -- @tparam table head of core/policy
--- @tparam ?table options of core/scan
 -- @treturn ?string one word: `override` (a header that may change method or path), `body` (a GET with a body),
---   `unreadable` (compressed, another charset, too large), or one of core/self_contained
--- @treturn boolean whether the answer is to be a stream; for what has a copy
--- @treturn ?string model
-function M.bypass_reason(class, body, head, options)
+--   `unreadable` (compressed, another charset, too large)
+function M.head_reason(class, body, head)
   if head.override then
-    return 'override', false
+    return 'override'
   elseif class == 'models' then
-    return head.has_body and 'body' or nil, false
+    return head.has_body and 'body' or nil
   elseif not body or not policy.is_readable(class, head) then
-    return 'unreadable', false
+    return 'unreadable'
+  end
+  return nil
+end
+
+--- The same for its body, once nothing of its head is against it. Need not be asked where there is a copy for this very
+-- body: whoever it was kept for was asked.
+-- @tparam string class of core/route
+-- @tparam ?string body
+-- @tparam ?table options of core/scan
+-- @treturn ?string one word of core/self_contained
+-- @treturn boolean whether the answer is to be a stream; for what may have a copy
+-- @treturn ?string model
+function M.body_reason(class, body, options)
+  if class == 'models' then
+    return nil, false
   end
   return self_contained.check(body, options)
+end
+
+--- Both.
+-- @return as `body_reason`, or the word of `head_reason`
+function M.bypass_reason(class, body, head, options)
+  local reason = M.head_reason(class, body, head)
+  if reason then
+    return reason, false
+  end
+  return M.body_reason(class, body, options)
 end
 
 return M

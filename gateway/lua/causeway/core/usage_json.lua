@@ -112,7 +112,7 @@ local function read_ends(body)
   if not name1 then
     return nil
   end
-  -- The last one counts, as everywhere in JSON.
+  -- Of these the last one counts, as everywhere in JSON. The API writes none of them again further on.
   local kind = name4 == 'type' and value4 or name3 == 'type' and value3
     or name2 == 'type' and value2 or name1 == 'type' and value1
   local model = name4 == 'model' and value4 or name3 == 'model' and value3
@@ -166,7 +166,7 @@ function Meter:finish(aborted, strict)
   end
   self.finished = true
   local body = self.count == 1 and self.parts[1] or concat(self.parts, '', 1, self.count)
-  self.parts, self.count = nil, 0
+  self.parts, self.count = {}, 0
   if not (aborted or strict or result.unread) then
     local model, usage = read_ends(body)
     if model then

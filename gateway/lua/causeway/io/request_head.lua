@@ -9,9 +9,9 @@ local BODILESS = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
 --- Reads it. By exact names: nginx's variables take `Content_Length` for `Content-Length`.
 -- @tparam table var ngx.var
+-- @tparam table headers of ngx.req.get_headers(0)
 -- @treturn table head of core/policy
-function M.read(var)
-  local headers = ngx.req.get_headers(0)
+function M.read(var, headers)
   local length = tonumber(var.content_length)
   local http2 = ngx.req.http_version() >= 2
   local has_body = (length or 0) > 0 or headers['transfer-encoding'] ~= nil

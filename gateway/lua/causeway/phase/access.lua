@@ -40,7 +40,7 @@ local function apply_policy(request, var)
   if not policy.needs_head(consumer, class) then
     return
   end
-  local head = request_head.read(var)
+  local head = request_head.read(var, ngx.req.get_headers(0))
   local refusal = policy.check_head(consumer, class, head)
   if refusal then
     return refuse.send(request, refusal.status, refusal.reason, refusal.message)

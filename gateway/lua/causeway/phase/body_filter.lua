@@ -17,7 +17,7 @@ end
 
 function M.run()
   local request = context.get()
-  if not request or not (request.usage or request.stream) then
+  if not request or not (request.usage or request.stream) or request.copy then
     return
   end
   local chunk = ngx.arg[1]
@@ -33,7 +33,7 @@ function M.run()
     request.whole = true
     -- Before the client sees the end, and can come with its next request.
     if request.usage and consumer_limits.has_budget(request) then
-      consumer_limits.count_usage(request, request.usage:finish(false))
+      consumer_limits.count_usage(request, request.usage:finish(false, request.unframed))
     end
   end
 end

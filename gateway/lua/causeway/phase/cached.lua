@@ -1,5 +1,6 @@
 --- Answers that need no upstream call of their own: a stored copy, or the answer to an identical request that is being
--- fetched. Decides in the access phase; `phase/cached_answer` answers.
+-- fetched. Runs in the access phase. A copy is answered from there at once; where a client may have to be waited for,
+-- `phase/cached_answer` answers.
 
 local cache = require('causeway.io.cache')
 local cache_key = require('causeway.core.cache_key')
@@ -10,6 +11,7 @@ local fetch_request = require('causeway.io.fetch_request')
 local flights = require('causeway.io.flights')
 local policy = require('causeway.core.policy')
 local refuse = require('causeway.phase.refuse')
+local replay = require('causeway.phase.replay')
 local request_body = require('causeway.io.request_body')
 local request_head = require('causeway.io.request_head')
 local requested = require('causeway.io.requested')
@@ -33,7 +35,7 @@ local large = semaphore.new(1)
 -- @tparam table request
 -- @tparam string reason one word
 function M.bypass(request, reason)
-  request.cache, request.cache_bypass, request.sought = 'BYPASS', reason, nil
+  request.cache, request.cache_bypass, request.sought, request.headers = 'BYPASS', reason, nil, nil
 end
 
 local bypass = M.bypass
@@ -81,7 +83,6 @@ local function place_of(request, body)
   if not epoch then
     return nil
   end
-  request.headers = ngx.req.get_headers(0)
   local identity = cache_key.canonical({
     environment = settings.environment,
     consumer = consumer.id,
@@ -97,29 +98,40 @@ local function place_of(request, body)
   return { key = sha256.hex(identity), consumer = consumer.id, epoch = epoch, credential = request.credential_hash }
 end
 
--- Whether a copy has come in since the request asked for one in vain.
+-- Looks for a copy: `request.copy` is set then.
+local function look(request)
+  local sought = request.sought
+  sought.looked = ngx.now() * 1000
+  local entry, tier, age = cache.tiers:lookup(sought.place, sought.want)
+  if not entry then
+    return false
+  end
+  request.copy = { state = 'HIT', entry = entry, age = age }
+  request.cache, request.cache_tier = 'HIT', tier
+  return true
+end
+
+-- Whether a copy has come in since the request looked for one in vain.
 local function came_in_since(tiers, sought)
-  local asked = ngx.now() * 1000
+  local looked = sought.looked
   return function()
     local _, entered = tiers.l1:get(sought.place.key)
-    return entered ~= nil and entered > asked - SECOND_MS and tiers:lookup(sought.place, sought.want) ~= nil
+    return entered ~= nil and entered > looked - SECOND_MS and tiers:lookup(sought.place, sought.want) ~= nil
   end
 end
 
 --- Finds a copy for a request, or a flight that brings its answer: `request.copy` or `request.reader` is set then.
 -- @tparam table request its `sought` says what for
+-- @tparam ?boolean has_looked whether it has just looked for a copy
 -- @treturn boolean whether there is one; where not, the request must go its own way
-function M.find(request)
+local function find(request, has_looked)
   local tiers, sought = cache.tiers, request.sought
   for _ = 1, TRIES do
-    local came_in = came_in_since(tiers, sought)
-    local entry, tier, age = tiers:lookup(sought.place, sought.want)
-    if entry then
-      request.copy = { state = 'HIT', entry = entry, age = age }
-      request.cache, request.cache_tier = 'HIT', tier
+    if not has_looked and look(request) then
       return true
     end
-    local reader, shared = flights.enter(sought.job, tiers, came_in)
+    has_looked = false
+    local reader, shared = flights.enter(sought.job, tiers, came_in_since(tiers, sought))
     if reader then
       request.reader, request.cache, request.coalesced = reader, 'MISS', shared or nil
       return true
@@ -141,8 +153,7 @@ local function seek(request, want, head)
   if busy then
     return busy
   end
-  local reason, _, model = cache_request.bypass_reason(class, body, head, request_body.SCAN_OPTIONS)
-  request.model = request.model or model
+  local reason = cache_request.head_reason(class, body, head)
   if reason then
     return reason
   end
@@ -150,9 +161,19 @@ local function seek(request, want, head)
   if not place or not fetch_request.is_plain(request.target) then
     return 'unready'
   end
+  request.sought = { place = place, want = want }
+  if look(request) then
+    return nil
+  end
+  local _, model
+  reason, _, model = cache_request.body_reason(class, body, request_body.SCAN_OPTIONS)
+  request.model = request.model or model
+  if reason then
+    return reason
+  end
   local job = fetch_request.new(request, place, body)
-  request.sought = { place = place, want = want, job = job }
-  if not M.find(request) then
+  request.sought.job = job
+  if not find(request, true) then
     return 'no_flight'
   end
   -- The fetch has it now; the client may have to be waited for for long.
@@ -170,7 +191,7 @@ function M.find_again(request)
     end
     job.body = request_body.read(policy.MAX_SCANNED_BYTES)
   end
-  local found = (job.body or request.class == 'models') and M.find(request)
+  local found = (job.body or request.class == 'models') and find(request)
   job.body = nil
   M.end_turn(request)
   return found
@@ -185,7 +206,8 @@ function M.run(request, var)
     return
   end
   -- The variable is quicker, but takes `X_Causeway_Cache` for it.
-  local header = var.http_x_causeway_cache and ngx.req.get_headers(0)['x-causeway-cache']
+  local headers = var.http_x_causeway_cache and ngx.req.get_headers(0)
+  local header = headers and headers['x-causeway-cache']
   local want, problem = cache_request.wants(request.consumer, class, method, header, settings.cache)
   if problem then
     return refuse.send(request, 400, 'cache_header', problem)
@@ -195,12 +217,17 @@ function M.run(request, var)
     -- Neither a copy nor an answer that others began to fetch: either may be from before a purge not known here.
     return bypass(request, 'unconfirmed')
   end
-  local reason = seek(request, want, request_head.read(var))
+  request.headers = headers or ngx.req.get_headers(0)
+  local reason = seek(request, want, request_head.read(var, request.headers))
   M.end_turn(request)
   if reason then
     return bypass(request, reason)
   end
   request.passed = clock.monotonic_ms()
+  if request.copy then
+    var.causeway_upstream = ''
+    return replay.send(request, request.copy)
+  end
   return ngx.exec('@cached')
 end
 

@@ -8,6 +8,7 @@ local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local fetch = require('causeway.io.fetch')
 local refuse = require('causeway.phase.refuse')
+local replay = require('causeway.phase.replay')
 local settings = require('causeway.settings')
 
 local concat = table.concat
@@ -37,19 +38,6 @@ local function send(request, text)
   if not ok then
     return ngx.exit(ngx.ERROR)
   end
-end
-
-local function replay(request, copy)
-  cached.leave(request)
-  request.cache = copy.state
-  local entry = copy.entry
-  if entry.stream then
-    context.mark_stream(request)
-  end
-  if not answer_head.copy(request, copy) then
-    print(entry.body)
-  end
-  return ngx.exit(ngx.HTTP_OK)
 end
 
 -- The next of what has come: several pieces at once for a reader that is behind.
@@ -115,7 +103,8 @@ local function answer(request, reader)
   request.sought = nil
   if head.stand_in then
     local age = head.stand_in.age + ngx.now() - head.stand_in.at
-    return replay(request, { state = 'STALE', entry = head.stand_in.entry, age = age })
+    cached.leave(request)
+    return replay.send(request, { state = 'STALE', entry = head.stand_in.entry, age = age })
   end
   request.refusal = head.refusal
   if head.is_stream then
@@ -128,7 +117,8 @@ local function answer(request, reader)
   local text, whole = gather(request, reader)
   if whole then
     local entry = { status = 200, headers = head.headers, body = text, etag = fetch.etag(text) }
-    return replay(request, { state = 'MISS', entry = entry })
+    cached.leave(request)
+    return replay.send(request, { state = 'MISS', entry = entry })
   end
   answer_head.flight(request, head)
   send(request, text)
@@ -141,8 +131,8 @@ function M.run()
   request.waited_ms = 0
   for _ = 1, TRIES do
     if request.copy then
-      request.sought = nil
-      return replay(request, request.copy)
+      cached.leave(request)
+      return replay.send(request, request.copy)
     end
     local reader = request.reader
     local flight = reader.flight

@@ -46,6 +46,10 @@ function M.begin(started, fetch_for)
   id_prefix = id_prefix or random_prefix()
   local context = new_table(0, FIELDS)
   local key = address()
+  if inflight[key] then
+    -- The structure is another request's now: the one before has ended without its last phase.
+    M.finish(inflight[key])
+  end
   context.key, context.id, context.started = key, id_prefix .. ('%016x'):format(next_number), started
   inflight[key] = context
   if fetch_for then

@@ -34,7 +34,7 @@ end
 
 function M.run()
   local request = context.get()
-  if not request then
+  if not request or request.copy then
     return
   end
   if request.token_budget then
@@ -75,6 +75,8 @@ function M.run()
       request.usage = usage.sse()
     elseif content_type:find('application/json', 1, true) == 1 then
       request.usage = usage.json()
+      -- An answer that only the end of its connection ends may have been cut where it looks whole.
+      request.unframed = not (ngx.var.upstream_http_content_length or ngx.var.upstream_http_transfer_encoding)
     end
   end
 end

@@ -126,7 +126,7 @@ local function usage_of(request, aborted)
   if not reader then
     return nil
   end
-  return reader:finish(aborted or not request.whole)
+  return reader:finish(aborted or not request.whole, request.unframed)
 end
 
 -- Of the record that is being filled: one request at a time, for this phase does not yield.
@@ -209,7 +209,7 @@ local function add_cache(request)
   end
   properties.upstreamRequestId = request.answer_id
   properties.stream = request.stream or false
-  properties.model = request.model
+  properties.model = request.model or requested_model(request)
   if state == 'HIT' or state == 'STALE' then
     properties.cached = true
     if request.class == 'generate' then
