@@ -3,8 +3,7 @@
 -- What it is for: metering answers that are not streamed. The document is kept up to a limit, and only its top-level
 -- members are read, so a `usage` inside a tool's input is never looked at.
 --
--- How: the API writes a message's `type` and `model` before its content and `usage` as its last member, so a look at
--- both ends suffices (a sixth of the time of a walk). What begins or ends otherwise is walked.
+-- How: a look at both ends suffices for what is written as the API does (core/usage_ends). What is not, is walked.
 --
 -- Estimate: an answer that was cut or is too large to read, and begins like a message, is taken to have
 -- ceil(bytes / 4) output tokens, marked `estimated`. An error page of a proxy is no message and has no tokens.
@@ -12,6 +11,7 @@
 -- Units: tokens, bytes. Shapes: the result of `usage_state`.
 
 local cjson = require('cjson.safe').new()
+local ends = require 'causeway.core.usage_ends'
 local members = require 'causeway.core.members'
 local scan = require 'causeway.core.scan'
 local state = require 'causeway.core.usage_state'
@@ -20,7 +20,6 @@ local byte = string.byte
 local ceil = math.ceil
 local concat = table.concat
 local find = string.find
-local match = string.match
 local sub = string.sub
 
 local _M = {}
@@ -85,44 +84,6 @@ local function value_at(body, from, to)
   return list and list[1]
 end
 
--- Four members with plain text, before any other: `model`, `id`, `type` and `role` of a message, in any order.
-local LEADING = '^{' .. ('"([%w_]+)":"([^"\\]*)",'):rep(4)
-local USAGE = ',"usage":{'
--- A message's end, from there on.
-local TRAILING = '^,"usage":(%b{})}%s*$'
--- Where a message's end is looked for, in bytes: usage with all its members takes some hundreds.
-local TAIL = 1536
-
--- The usage that ends a message. No text of a JSON document holds `,"usage":{`, for its quotes would be escaped: it is
--- a member's name. What is balanced from there to the document's last brace is a member of the top level.
-local function trailing_usage(body)
-  local from = find(body, USAGE, -TAIL, true)
-  while from do
-    local text = match(body, TRAILING, from)
-    if text then
-      return cjson.decode(text)
-    end
-    from = find(body, USAGE, from + 1, true)
-  end
-end
-
--- Model and usage of a whole message that is written as the API does; nothing where it is not.
-local function read_ends(body)
-  local name1, value1, name2, value2, name3, value3, name4, value4 = match(body, LEADING)
-  if not name1 then
-    return nil
-  end
-  -- Of these the last one counts, as everywhere in JSON. The API writes none of them again further on.
-  local kind = name4 == 'type' and value4 or name3 == 'type' and value3
-    or name2 == 'type' and value2 or name1 == 'type' and value1
-  local model = name4 == 'model' and value4 or name3 == 'model' and value3
-    or name2 == 'model' and value2 or name1 == 'model' and value1
-  local usage = kind == 'message' and model and trailing_usage(body)
-  if usage then
-    return model, usage
-  end
-end
-
 -- The wanted members, decoded; nil where the body is no JSON object. The quick look suffices for what an upstream
 -- wrote well; what it cannot read, the strict one judges.
 local function read(body)
@@ -155,6 +116,22 @@ local function is_message(body)
   return find(head, '^%s*{') and find(head, '"type"%s*:%s*"message"')
 end
 
+-- Longer answers are not held for longer than they must.
+local MAX_WAITING_BYTES = 65536
+local KIND = '"type":"message"'
+
+--- Whether the result may be asked for a while after the answer has ended: it looks like a message, of which only the
+-- tokens are to be found out.
+-- @return boolean
+function Meter:may_wait()
+  local first = self.parts[1]
+  if not first or self.bytes > MAX_WAITING_BYTES then
+    return false
+  end
+  local at = find(first, KIND, 1, true)
+  return at ~= nil and at < HEAD
+end
+
 --- The result, once the answer has ended or was cut.
 -- @param aborted  whether the client or the upstream cut it
 -- @param strict   whether all of it is to be looked at, for where it is whole is not known otherwise
@@ -168,8 +145,9 @@ function Meter:finish(aborted, strict)
   local body = self.count == 1 and self.parts[1] or concat(self.parts, '', 1, self.count)
   self.parts, self.count = {}, 0
   if not (aborted or strict or result.unread) then
-    local model, usage = read_ends(body)
-    if model then
+    local model = ends.model(body)
+    local usage = model and ends.usage(body)
+    if usage then
       result.complete, result.model = true, model
       state.take(result, usage)
       return state.close(result, false)
