@@ -1,4 +1,4 @@
---- The lines on stdout. Those of requests are built and written some at a time: one after the other they find code and
+--- The lines on stdout. Those of requests are made and written some at a time: one after the other they find code and
 -- data in the processor's caches, and cost a third of what each costs alone between two requests.
 --
 -- What a worker has not written yet is written by a timer, when it ends, and at once while it is ending. A worker that
@@ -26,16 +26,22 @@ local BATCH = 32
 local PATIENCE_MS = 100
 local EINTR, EAGAIN, POLLOUT = 4, 11, 4
 
-local records, count = {}, 0
+-- Requests that have ended, and when.
+local waiting_requests, times, count = {}, {}, 0
+-- Fills the record of one: function(request, metrics, properties) -> whether there is anything to say.
+local fill
+-- Of the line that is being made. The same tables for all of them: they stay in the processor's cache.
+local metrics, properties = {}, {}
+local directives = { { metrics = metrics } }
 -- The line that is being built: as a string of Lua's, each would be garbage of 2 KB.
 local line = string_buffer.new(PIPE_BYTES)
 local buffer, filled = ffi.new('char[?]', PIPE_BYTES), 0
-local waiting = ffi.new('causeway_pollfd[1]')
+local polled = ffi.new('causeway_pollfd[1]')
 local lost = 0
 
 local function wait_for_reader()
-  waiting[0].fd, waiting[0].events = STDOUT, POLLOUT
-  return ffi.C.poll(waiting, 1, PATIENCE_MS) > 0
+  polled[0].fd, polled[0].events = STDOUT, POLLOUT
+  return ffi.C.poll(polled, 1, PATIENCE_MS) > 0
 end
 
 local function write(bytes, length)
@@ -76,17 +82,39 @@ local function report_lost()
   end
 end
 
+-- Keeps the names: to put one into a table that was cleared takes four times as long.
+local function empty(record)
+  for name in pairs(record) do
+    record[name] = nil
+  end
+end
+
+-- How many lines of the batch were begun.
+local begun = 0
+
+local function make(number)
+  while begun < number do
+    begun = begun + 1
+    local request = waiting_requests[begun]
+    waiting_requests[begun] = nil
+    empty(metrics)
+    empty(properties)
+    line:reset()
+    if fill(request, metrics, properties) then
+      emf.put(line, metrics_catalogue, times[begun], directives, properties)
+      put_line()
+    end
+  end
+end
+
 --- Writes what there is.
 function M.flush()
   local number = count
-  count = 0
-  for index = 1, number do
-    local record = records[index]
-    line:reset()
-    local ok, problem = pcall(emf.put, line, metrics_catalogue, record.time, record.directives, record.properties)
-    if ok then
-      put_line()
-    else
+  count, begun = 0, 0
+  while begun < number do
+    -- Around all of them: LuaJIT compiles no loop that catches errors in each turn.
+    local ok, problem = pcall(make, number)
+    if not ok then
       ngx.log(ngx.ERR, 'causeway: the line of a request cannot be built: ', problem)
     end
   end
@@ -97,22 +125,11 @@ function M.flush()
   report_lost()
 end
 
---- An empty record, to be filled and then added. Until it is added, the next call gives the same one.
--- @treturn table `{ metrics = {}, properties = {} }`, which is reused once its line is written
-function M.record()
-  local record = records[count + 1]
-  if not record then
-    local metrics = {}
-    record = { metrics = metrics, properties = {}, directives = { { metrics = metrics } } }
-    records[count + 1] = record
-  end
-  return record
-end
-
---- Adds the record that `record` gave last, as of now.
-function M.add()
+--- Puts a request that has ended, now, in line for its line.
+-- @tparam table request
+function M.add(request)
   count = count + 1
-  records[count].time = ngx.now() * 1000
+  waiting_requests[count], times[count] = request, ngx.now() * 1000
   -- Timers of a worker that is ending run no more.
   if count == BATCH or ngx.worker.exiting() then
     M.flush()
@@ -120,11 +137,11 @@ function M.add()
 end
 
 --- Writes one line of a timer, at once.
--- @tparam {[string]=number,...} metrics
--- @tparam table properties
-function M.now(metrics, properties)
+-- @tparam {[string]=number,...} own_metrics
+-- @tparam table own_properties
+function M.now(own_metrics, own_properties)
   line:reset()
-  emf.put(line, metrics_catalogue, ngx.now() * 1000, { { metrics = metrics } }, properties)
+  emf.put(line, metrics_catalogue, ngx.now() * 1000, { { metrics = own_metrics } }, own_properties)
   put_line()
   write(buffer, filled)
   filled = 0
@@ -137,7 +154,9 @@ local function on_timer(premature)
 end
 
 --- Starts this worker's writing.
-function M.start()
+-- @tparam function fill_record of phase/record
+function M.start(fill_record)
+  fill = fill_record
   emf.NAMESPACE = settings.namespace
   assert(ngx.timer.every(settings.log_flush_ms / 1000, on_timer))
 end

@@ -35,11 +35,14 @@ local function inject_credential(request, var, upstream)
   if not secret then
     return refuse.send(request, 503, 'no_upstream_credential', 'The upstream credential of this consumer is missing.')
   end
-  -- Both, always: the attempt before this one may have set the other.
+  local name, value, other = 'causeway_api_key', secret, 'causeway_authorization'
   if upstream.credential_header == 'authorization' then
-    var.causeway_authorization, var.causeway_api_key = 'Bearer ' .. secret, ''
-  else
-    var.causeway_authorization, var.causeway_api_key = '', secret
+    name, value, other = other, 'Bearer ' .. secret, name
+  end
+  var[name] = value
+  if request.attempts > 1 then
+    -- The attempt before this one may have set it. At first both are empty.
+    var[other] = ''
   end
 end
 

@@ -10,6 +10,7 @@ local drain = require('causeway.io.drain')
 local gauges = require('causeway.io.gauges')
 local inflight = require('causeway.io.inflight')
 local lines = require('causeway.io.lines')
+local record = require('causeway.phase.record')
 local settings = require('causeway.settings')
 local valkey = require('causeway.io.valkey')
 
@@ -32,7 +33,7 @@ function M.run()
   inflight.start()
   breaker.start()
   consumer_limits.start()
-  lines.start()
+  lines.start(record.fill)
   gauges.start()
 end
 

@@ -1,314 +1,20 @@
---- The last phase: what the request was and cost becomes one line: metrics, and the access record beside them. What is
--- a metric or a dimension stands there once, under that name.
+--- The last phase: gives back what the request held, takes from nginx what its line will say (phase/record), and puts
+-- it in line for that. What a breaker or a limit must hear of now is concluded now.
 
 local cached = require('causeway.phase.cached')
-local clear = require('table.clear')
 local clock = require('causeway.io.clock')
-local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
 local inflight = require('causeway.io.inflight')
 local lines = require('causeway.io.lines')
+local record = require('causeway.phase.record')
 local requested = require('causeway.io.requested')
-local settings = require('causeway.settings')
-local verdict = require('causeway.phase.verdict')
 
-local find, sub = string.find, string.sub
+local find = string.find
 
 local M = {}
 
--- The status with which nginx says that the client left before the answer.
-local CLIENT_LEFT = 499
-
--- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`: the last one is what was answered.
-local function last_number(text)
-  return text and (tonumber(text) or tonumber(text:match('([%d%.]+)%s*$')))
-end
-
-local function sum_numbers(text)
-  local sum = text and tonumber(text)
-  if sum or not text then
-    return sum
-  end
-  for number in text:gmatch('[%d%.]+') do
-    sum = (sum or 0) + tonumber(number)
-  end
-  return sum
-end
-
-local function last_word(text)
-  -- One try is the rule, and needs no pattern.
-  if not text or not text:find(' ', 1, true) then
-    return text ~= '-' and text or nil
-  end
-  local word = text:match('([^%s,]+)%s*$')
-  return word ~= '-' and word or nil
-end
-
-local function milliseconds(seconds)
-  return seconds and seconds * 1000
-end
-
-local function above_zero(number)
-  return number and number > 0 and number or nil
-end
-
-local function present(text)
-  if text and text ~= '' then
-    return text
-  end
-end
-
--- An answer that is no success does not name its model: the request does.
-local function requested_model(request)
-  requested.look(request)
-  return request.asked_model
-end
-
--- CloudWatch drops a metric whose dimension holds anything but plain text, and says so nowhere.
-local function as_dimension(model)
-  return model and model:find('^[%w][%w%._:/@-]*$') and model or nil
-end
-
-local function path_of(uri)
-  local query = uri and uri:find('?', 1, true)
-  return present(query and uri:sub(1, query - 1) or uri)
-end
-
--- The last second that was written out: under load, many requests begin in one.
-local written = { second = 0, text = '' }
-
-local function rfc3339(seconds)
-  local whole = math.floor(seconds)
-  if written.second ~= whole then
-    written.second, written.text = whole, os.date('!%Y-%m-%dT%H:%M:%S', whole)
-  end
-  return written.text .. string.format('.%03dZ', math.floor((seconds - whole) * 1000))
-end
-
--- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, in this order.
-local FACTS = {
-  'request_time', 'request_length', 'bytes_sent', 'request_completion', 'remote_addr', 'server_protocol',
-  'upstream_status', 'upstream_addr', 'upstream_connect_time', 'upstream_header_time', 'upstream_response_time',
-}
-local facts = {}
-
-local function read_facts(text)
-  local from = 1
-  for index = 1, #FACTS do
-    local bar = find(text, '|', from, true)
-    facts[FACTS[index]] = present(sub(text, from, bar - 1))
-    from = bar + 1
-  end
-end
-
--- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
-local function left_midway(request, status)
-  if status == CLIENT_LEFT then
-    return true
-  end
-  return facts.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil and not request.cut
-end
-
--- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
-local function gateway_ms(request, upstream_seconds)
-  local spent = clock.monotonic_ms() - request.started - (request.received_ms or 0) - (request.waited_ms or 0)
-  if request.balanced then
-    spent = spent - (request.balanced - (request.passed or request.started))
-    if upstream_seconds then
-      spent = spent - upstream_seconds * 1000
-    end
-  end
-  return math.max(0, spent)
-end
-
-local function usage_of(request, aborted)
-  local reader = request.usage
-  if not reader then
-    return nil
-  end
-  return reader:finish(aborted or not request.whole, request.unframed)
-end
-
--- Of the record that is being filled: one request at a time, for this phase does not yield.
-local metrics, properties
-
-local function add_usage(usage)
-  metrics.InputTokens = usage.input
-  metrics.OutputTokens = usage.output
-  -- Most requests touch no cache: none is left out, as everywhere, and the line is a tenth shorter.
-  metrics.CacheReadInputTokens = above_zero(usage.cache_read)
-  metrics.CacheWrite5mInputTokens = above_zero(usage.cache_write_5m)
-  metrics.CacheWrite1hInputTokens = above_zero(usage.cache_write_1h)
-  if usage.estimated then
-    metrics.EstimatedUsage = 1
-    properties.usageEstimated = true
-  end
-  if usage.in_band_error then
-    metrics.InBandErrors = 1
-    properties.inBandError = usage.in_band_error
-    if usage.in_band_error == 'overloaded_error' then
-      metrics.UpstreamOverloads = 1
-    end
-  end
-end
-
-local function add_upstream(request, var)
-  local status = tonumber(last_word(facts.upstream_status))
-  properties.Upstream = request.upstream
-  properties.attempts = (request.attempts or 1) > 1 and request.attempts or nil
-  properties.upstreamAddress = last_word(facts.upstream_addr)
-  properties.upstreamRequestId = present(var.upstream_http_request_id)
-  -- A connection of the pool took no time to connect, and says nothing of how long one takes.
-  metrics.UpstreamConnectTime = above_zero(milliseconds(last_number(facts.upstream_connect_time)))
-  metrics.TimeToFirstByte = milliseconds(last_number(facts.upstream_header_time))
-  if request.stream then
-    metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
-  end
-  if not status then
-    return nil
-  end
-  properties.upstreamStatus = status
-  if status >= 500 then
-    metrics.UpstreamErrors5xx = 1
-  end
-  if status == 529 then
-    metrics.UpstreamOverloads = 1
-  elseif status == 429 then
-    metrics.UpstreamRateLimited = 1
-  end
-  return status
-end
-
--- Claude Code names itself; nobody else sends its headers, and looking for them costs three walks over all headers.
-local function add_client(var)
-  local agent = present(var.http_user_agent)
-  properties.userAgent = agent
-  if agent and agent:find('claude', 1, true) then
-    properties.claudeCodeSessionId = present(var.http_x_claude_code_session_id)
-    properties.claudeCodeAgentId = present(var.http_x_claude_code_agent_id)
-    properties.claudeCodeParentAgentId = present(var.http_x_claude_code_parent_agent_id)
-  end
-end
-
-local CACHE_METRICS = { HIT = 'CacheHits', MISS = 'CacheMisses', STALE = 'CacheStale', BYPASS = 'CacheBypasses' }
-
--- What the cache did for the request. Where no upstream was asked for it alone, none of its figures stand on its line:
--- those of an answer that was fetched are on the fetch's own.
-local function add_cache(request)
-  local state = request.cache
-  metrics[CACHE_METRICS[state]] = 1
-  properties.cache = state
-  properties.cacheTier = request.cache_tier
-  properties.cacheBypass = request.cache_bypass
-  if request.balanced then
-    return
-  end
-  if request.coalesced then
-    metrics.CoalescedRequests = 1
-    properties.coalesced = true
-  end
-  properties.upstreamRequestId = request.answer_id
-  properties.stream = request.stream or false
-  properties.model = request.model or requested_model(request)
-  if state == 'HIT' or state == 'STALE' then
-    properties.cached = true
-    if request.class == 'generate' then
-      metrics.InputTokens, metrics.OutputTokens = 0, 0
-    end
-  end
-end
-
--- What the client saw.
-local function add_client_side(request, var, status, aborted)
-  properties.clientAddress = facts.remote_addr
-  properties.protocol = facts.server_protocol
-  properties.status = aborted and CLIENT_LEFT or status
-  add_client(var)
-  metrics.Requests = 1
-  -- Also none is said: an alarm that takes releases back must not find the metric missing.
-  metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
-  metrics.Latency = milliseconds(tonumber(facts.request_time))
-  metrics.GatewayLatency = gateway_ms(request, sum_numbers(facts.upstream_response_time))
-  metrics.RequestBytes = tonumber(facts.request_length)
-  metrics.ResponseBytes = tonumber(facts.bytes_sent)
-  if aborted then
-    metrics.ClientAborts = 1
-  elseif status >= 500 then
-    metrics.Errors5xx = 1
-  elseif status >= 400 then
-    metrics.Errors4xx = 1
-  end
-  if request.refusal then
-    metrics.Refusals = 1
-    if status == 429 then
-      metrics.RateLimited = 1
-    end
-    if request.refusal == 'scarce' then
-      metrics.ScarcityRefusals = 1
-    end
-  end
-  if request.cache then
-    add_cache(request)
-  end
-end
-
-local function build(request, var)
-  local status = ngx.status
-  -- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
-  if status == 0 then
-    status = 400
-  end
-  read_facts(var.causeway_facts)
-  local aborted = left_midway(request, status)
-  local record = lines.record()
-  metrics, properties = record.metrics, record.properties
-  clear(metrics)
-  clear(properties)
-  properties.Environment = settings.environment
-  properties.Region = settings.region
-  properties.requestId = request.id
-  -- Not nginx's own variable: it says GET once an own error has been redirected to.
-  properties.method = request.method or (var.request or ''):match('^([%u_%-]+) ')
-  -- As it was sent, without the query: decoded, an encoded question mark would look like one.
-  properties.path = path_of(request.target or var.request_uri)
-  properties.startTime = rfc3339(ngx.req.start_time())
-  local route_class = request.route_class
-  properties.RouteClass = route_class
-  properties.aborted = aborted or nil
-  properties.consumer = request.consumer_id
-  -- An unproven credential makes no dimension: anybody could make as many as they like.
-  if not request.unproven or status < 400 then
-    properties.Consumer = request.consumer_id
-  end
-  properties.refusal = request.refusal
-  if request.fetch then
-    properties.fetch = true
-  else
-    add_client_side(request, var, status, aborted)
-  end
-  if request.left_out or request.probe then
-    properties.breaker = request.probe and 'probe' or 'open'
-    metrics.BreakerRejections = request.refusal == 'breaker_open' and 1 or nil
-  end
-  if request.balanced then
-    local upstream_status = add_upstream(request, var)
-    properties.stream = request.stream or false
-    local usage = usage_of(request, aborted)
-    if verdict.settle(request, upstream_status, aborted, usage) then
-      metrics.UpstreamStreamsBroken = 1
-    end
-    if usage then
-      add_usage(usage)
-      consumer_limits.count_usage(request, usage)
-      properties.Model = as_dimension(usage.model)
-      properties.model = usage.model or request.model or requested_model(request)
-    elseif route_class == 'generate' or route_class == 'count' then
-      properties.model = request.model or requested_model(request)
-    end
-  elseif request.probe then
-    verdict.settle(request)
-  end
-end
+-- nginx reset an HTTP/2 stream whose header block was broken, and answered nothing.
+local NO_STATUS, BAD_REQUEST = 0, 400
 
 local function give_back(request)
   if request.requests_slot then
@@ -317,6 +23,56 @@ local function give_back(request)
   if request.streams_slot then
     inflight.leave(request.streams_slot)
   end
+  if request.reader then
+    cached.leave(request)
+  end
+  if request.large then
+    cached.end_turn(request)
+  end
+end
+
+-- Claude Code names itself; nobody else sends its headers, and looking for them costs three walks over all headers.
+local function claude_code(facts, var)
+  return find(facts, 'claude', 1, true) and {
+    session_id = var.http_x_claude_code_session_id,
+    agent_id = var.http_x_claude_code_agent_id,
+    parent_agent_id = var.http_x_claude_code_parent_agent_id,
+  } or nil
+end
+
+-- Whether the line is to name a model that its answer will not name.
+local function must_ask_for_model(request)
+  if request.model or not requested.names_model(request.route_class) then
+    return false
+  end
+  return request.cache ~= nil or request.balanced ~= nil and not request.usage
+end
+
+-- Takes over what only nginx knows, as long as it does.
+local function take_facts(request, var)
+  local status = ngx.status
+  request.status = status == NO_STATUS and BAD_REQUEST or status
+  request.facts = var.causeway_facts
+  request.claude_code = claude_code(request.facts, var)
+  request.began_at = ngx.req.start_time()
+  request.ended = clock.monotonic_ms()
+  if not request.method then
+    -- Not nginx's own variable: it says GET once an own error has been redirected to.
+    request.method, request.target = (var.request or ''):match('^([%u_%-]+) '), var.request_uri
+  end
+  if must_ask_for_model(request) then
+    requested.look(request)
+  end
+  -- Its body is gone once its line is made.
+  request.looked = true
+end
+
+-- Whether nobody needs to know before its line is made how the request went: it went well, and only its tokens are to
+-- be counted yet.
+local function may_wait(request)
+  local reader = request.usage
+  return request.status < 400 and not request.stream and not request.probe
+    and (not reader or request.whole and reader:may_wait())
 end
 
 function M.run()
@@ -326,17 +82,11 @@ function M.run()
   -- First: whatever may fail below, a place that is not given back, or a context that is kept, is gone for good.
   give_back(request)
   context.finish(request)
-  if request.reader then
-    cached.leave(request)
+  take_facts(request, var)
+  if not may_wait(request) then
+    record.conclude(request)
   end
-  if request.large then
-    cached.end_turn(request)
-  end
-  build(request, var)
-  -- A fetch that ended before any upstream was asked has nothing to say; the clients' lines say why.
-  if not request.fetch or next(metrics) ~= nil then
-    lines.add()
-  end
+  lines.add(request)
 end
 
 return M

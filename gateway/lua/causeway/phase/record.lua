@@ -1,0 +1,330 @@
+--- What the line of a request says: metrics, and the access record beside them. What is a metric or a dimension stands
+-- there once, under that name.
+--
+-- Lines are made some at a time (io/lines), after their requests have ended: nothing here may ask nginx for anything.
+-- What is needed of it was put into the context by then (phase/log).
+
+local consumer_limits = require('causeway.io.consumer_limits')
+local settings = require('causeway.settings')
+local verdict = require('causeway.phase.verdict')
+
+local find, sub = string.find, string.sub
+
+local M = {}
+
+-- The status with which nginx says that the client left before the answer.
+local CLIENT_LEFT = 499
+
+-- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`: the last one is what was answered.
+local function last_number(text)
+  return text and (tonumber(text) or tonumber(text:match('([%d%.]+)%s*$')))
+end
+
+local function sum_numbers(text)
+  local sum = text and tonumber(text)
+  if sum or not text then
+    return sum
+  end
+  for number in text:gmatch('[%d%.]+') do
+    sum = (sum or 0) + tonumber(number)
+  end
+  return sum
+end
+
+local function last_word(text)
+  -- One try is the rule, and needs no pattern.
+  if not text or not text:find(' ', 1, true) then
+    return text ~= '-' and text or nil
+  end
+  local word = text:match('([^%s,]+)%s*$')
+  return word ~= '-' and word or nil
+end
+
+local function milliseconds(seconds)
+  return seconds and seconds * 1000
+end
+
+local function above_zero(number)
+  return number and number > 0 and number or nil
+end
+
+local function present(text)
+  if text and text ~= '' then
+    return text
+  end
+end
+
+-- The last model that was looked at.
+local looked_at = { model = nil, dimension = nil }
+
+-- CloudWatch drops a metric whose dimension holds anything but plain text, and says so nowhere.
+local function as_dimension(model)
+  if looked_at.model ~= model then
+    looked_at.model, looked_at.dimension = model, model and model:find('^[%w][%w%._:/@-]*$') and model or nil
+  end
+  return looked_at.dimension
+end
+
+local function path_of(uri)
+  local query = uri and uri:find('?', 1, true)
+  return present(query and uri:sub(1, query - 1) or uri)
+end
+
+-- The last second that was written out: under load, many requests begin in one.
+local written = { second = 0, text = '' }
+local MILLISECONDS = {}
+for index = 0, 999 do
+  MILLISECONDS[index] = ('.%03dZ'):format(index)
+end
+
+local function rfc3339(seconds)
+  local whole = math.floor(seconds)
+  if written.second ~= whole then
+    written.second, written.text = whole, os.date('!%Y-%m-%dT%H:%M:%S', whole)
+  end
+  return written.text .. MILLISECONDS[math.floor((seconds - whole) * 1000)]
+end
+
+-- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, in this order. The
+-- last one may hold anything.
+local FACTS = {
+  'request_time', 'request_length', 'bytes_sent', 'request_completion', 'remote_addr', 'server_protocol',
+  'upstream_status', 'upstream_addr', 'upstream_connect_time', 'upstream_header_time', 'upstream_response_time',
+  'upstream_request_id', 'user_agent',
+}
+-- Of the request that is looked at: one at a time, for nothing here waits.
+local facts, facts_text = {}, nil
+
+local function read_facts(text)
+  if facts_text == text then
+    return
+  end
+  facts_text = text
+  local from, last = 1, #FACTS
+  for index = 1, last - 1 do
+    local bar = find(text, '|', from, true)
+    facts[FACTS[index]] = present(sub(text, from, bar - 1))
+    from = bar + 1
+  end
+  facts[FACTS[last]] = present(sub(text, from))
+end
+
+-- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
+local function left_midway(request, status)
+  if status == CLIENT_LEFT then
+    return true
+  end
+  return facts.request_completion ~= 'OK' and request.passed ~= nil and request.refusal == nil and not request.cut
+end
+
+-- Time in Causeway itself: all time, less what the upstream took and what the client took to send its body.
+local function gateway_ms(request, upstream_seconds)
+  local spent = request.ended - request.started - (request.received_ms or 0) - (request.waited_ms or 0)
+  if request.balanced then
+    spent = spent - (request.balanced - (request.passed or request.started))
+    if upstream_seconds then
+      spent = spent - upstream_seconds * 1000
+    end
+  end
+  -- To the microsecond: what is beyond it is noise, and takes longer to write.
+  return math.floor(math.max(0, spent) * 1000 + 0.5) / 1000
+end
+
+--- Finds out how the last attempt of a request went, and tells the breaker and the consumer's limits, once.
+-- @tparam table request its `status` and `facts` are known
+function M.conclude(request)
+  if request.concluded then
+    return
+  end
+  request.concluded = true
+  if not request.balanced then
+    if request.probe then
+      verdict.settle(request)
+    end
+    return
+  end
+  read_facts(request.facts)
+  local aborted = left_midway(request, request.status)
+  local reader = request.usage
+  local usage = reader and reader:finish(aborted or not request.whole, request.unframed)
+  request.used = usage
+  request.upstream_status = tonumber(last_word(facts.upstream_status))
+  request.broken_off = verdict.settle(request, request.upstream_status, aborted, usage)
+  if usage then
+    consumer_limits.count_usage(request, usage)
+  end
+end
+
+-- Of the record that is being filled.
+local metrics, properties
+
+local function add_usage(usage)
+  metrics.InputTokens = usage.input
+  metrics.OutputTokens = usage.output
+  -- Most requests touch no cache: none is left out, as everywhere, and the line is a tenth shorter.
+  metrics.CacheReadInputTokens = above_zero(usage.cache_read)
+  metrics.CacheWrite5mInputTokens = above_zero(usage.cache_write_5m)
+  metrics.CacheWrite1hInputTokens = above_zero(usage.cache_write_1h)
+  if usage.estimated then
+    metrics.EstimatedUsage = 1
+    properties.usageEstimated = true
+  end
+  if usage.in_band_error then
+    metrics.InBandErrors = 1
+    properties.inBandError = usage.in_band_error
+    if usage.in_band_error == 'overloaded_error' then
+      metrics.UpstreamOverloads = 1
+    end
+  end
+end
+
+local function add_upstream(request)
+  local status = request.upstream_status
+  properties.Upstream = request.upstream
+  properties.attempts = (request.attempts or 1) > 1 and request.attempts or nil
+  properties.upstreamAddress = last_word(facts.upstream_addr)
+  properties.upstreamRequestId = facts.upstream_request_id
+  -- A connection of the pool took no time to connect, and says nothing of how long one takes.
+  metrics.UpstreamConnectTime = above_zero(milliseconds(last_number(facts.upstream_connect_time)))
+  metrics.TimeToFirstByte = milliseconds(last_number(facts.upstream_header_time))
+  if request.stream then
+    metrics.StreamTimeToFirstByte = metrics.TimeToFirstByte
+  end
+  if not status then
+    return
+  end
+  properties.upstreamStatus = status
+  if status >= 500 then
+    metrics.UpstreamErrors5xx = 1
+  end
+  if status == 529 then
+    metrics.UpstreamOverloads = 1
+  elseif status == 429 then
+    metrics.UpstreamRateLimited = 1
+  end
+end
+
+local CACHE_METRICS = { HIT = 'CacheHits', MISS = 'CacheMisses', STALE = 'CacheStale', BYPASS = 'CacheBypasses' }
+
+-- What the cache did for the request. Where no upstream was asked for it alone, none of its figures stand on its line:
+-- those of an answer that was fetched are on the fetch's own.
+local function add_cache(request)
+  local state = request.cache
+  metrics[CACHE_METRICS[state]] = 1
+  properties.cache = state
+  properties.cacheTier = request.cache_tier
+  properties.cacheBypass = request.cache_bypass
+  if request.balanced then
+    return
+  end
+  if request.coalesced then
+    metrics.CoalescedRequests = 1
+    properties.coalesced = true
+  end
+  properties.upstreamRequestId = request.answer_id
+  properties.stream = request.stream or false
+  properties.model = request.model or request.asked_model
+  if state == 'HIT' or state == 'STALE' then
+    properties.cached = true
+    if request.class == 'generate' then
+      metrics.InputTokens, metrics.OutputTokens = 0, 0
+    end
+  end
+end
+
+-- What the client saw.
+local function add_client_side(request, status, aborted)
+  properties.clientAddress = facts.remote_addr
+  properties.protocol = facts.server_protocol
+  properties.status = aborted and CLIENT_LEFT or status
+  properties.userAgent = facts.user_agent
+  local claude = request.claude_code
+  if claude then
+    properties.claudeCodeSessionId = present(claude.session_id)
+    properties.claudeCodeAgentId = present(claude.agent_id)
+    properties.claudeCodeParentAgentId = present(claude.parent_agent_id)
+  end
+  metrics.Requests = 1
+  -- Also none is said: an alarm that takes releases back must not find the metric missing.
+  metrics.InternalErrors = request.refusal == 'internal' and 1 or 0
+  metrics.Latency = milliseconds(tonumber(facts.request_time))
+  metrics.GatewayLatency = gateway_ms(request, sum_numbers(facts.upstream_response_time))
+  metrics.RequestBytes = tonumber(facts.request_length)
+  metrics.ResponseBytes = tonumber(facts.bytes_sent)
+  if aborted then
+    metrics.ClientAborts = 1
+  elseif status >= 500 then
+    metrics.Errors5xx = 1
+  elseif status >= 400 then
+    metrics.Errors4xx = 1
+  end
+  if request.refusal then
+    metrics.Refusals = 1
+    if status == 429 then
+      metrics.RateLimited = 1
+    end
+    if request.refusal == 'scarce' then
+      metrics.ScarcityRefusals = 1
+    end
+  end
+  if request.cache then
+    add_cache(request)
+  end
+end
+
+--- Fills the record of a request that has ended.
+-- @tparam table request
+-- @tparam table into_metrics empty
+-- @tparam table into_properties empty
+-- @treturn boolean whether there is anything to say
+function M.fill(request, into_metrics, into_properties)
+  M.conclude(request)
+  metrics, properties = into_metrics, into_properties
+  read_facts(request.facts)
+  local status = request.status
+  local aborted = left_midway(request, status)
+  properties.Environment = settings.environment
+  properties.Region = settings.region
+  properties.requestId = request.id
+  properties.method = request.method
+  -- As it was sent, without the query: decoded, an encoded question mark would look like one.
+  properties.path = path_of(request.target)
+  properties.startTime = rfc3339(request.began_at)
+  local route_class = request.route_class
+  properties.RouteClass = route_class
+  properties.aborted = aborted or nil
+  properties.consumer = request.consumer_id
+  -- An unproven credential makes no dimension: anybody could make as many as they like.
+  if not request.unproven or status < 400 then
+    properties.Consumer = request.consumer_id
+  end
+  properties.refusal = request.refusal
+  if request.fetch then
+    properties.fetch = true
+  else
+    add_client_side(request, status, aborted)
+  end
+  if request.left_out or request.probe then
+    properties.breaker = request.probe and 'probe' or 'open'
+    metrics.BreakerRejections = request.refusal == 'breaker_open' and 1 or nil
+  end
+  if request.balanced then
+    add_upstream(request)
+    properties.stream = request.stream or false
+    if request.broken_off then
+      metrics.UpstreamStreamsBroken = 1
+    end
+    local usage = request.used
+    if usage then
+      add_usage(usage)
+      properties.Model = as_dimension(usage.model)
+      properties.model = usage.model or request.model or request.asked_model
+    elseif route_class == 'generate' or route_class == 'count' then
+      properties.model = request.model or request.asked_model
+    end
+  end
+  -- A fetch that ended before any upstream was asked has nothing to say; the clients' lines say why.
+  return not request.fetch or next(metrics) ~= nil
+end
+
+return M
