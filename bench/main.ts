@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -38,7 +38,7 @@ async function main(): Promise<number> {
     return 0;
   }
   await ensureDebianPackages([...gatewayPackages, ...benchPackages]);
-  const dir = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
+  const dir = mkdtempSync(join(filesIn(), 'causeway-bench-'));
   const bench = await startTargets(dir);
   try {
     if (values.faults) {
@@ -62,6 +62,24 @@ async function main(): Promise<number> {
     rmSync(dir, { recursive: true, force: true });
   }
   return 0;
+}
+
+/** Files in memory, as systemd has them on every Linux (file-hierarchy(7)). */
+const MEMORY = '/dev/shm';
+/** What a round writes at most, and some room beside it. */
+const ENOUGH_BYTES = 1024 ** 3;
+
+/**
+ * Where the servers' files and logs go: into memory, where there is some. All of them write a log, and a disk that is
+ * slow for a moment is no part of what is compared.
+ */
+function filesIn(): string {
+  try {
+    const { bavail, bsize } = statfsSync(MEMORY);
+    return bavail * bsize > ENOUGH_BYTES ? MEMORY : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 /** Writes figures to the day's file, with what they were measured on, and returns its path. */

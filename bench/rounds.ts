@@ -1,3 +1,5 @@
+import { truncateSync } from 'node:fs';
+
 import { percentile } from './streams';
 import { usedBy } from './processes';
 import { load, type Load, type Shot } from './wrk';
@@ -10,6 +12,8 @@ export interface Target {
   readonly pid: number;
   /** What is sent. @default 1 KB POSTs to /v1/messages */
   readonly shot?: Shot;
+  /** File of its log, a line a request; emptied after each round. @default it writes none */
+  readonly log?: string;
 }
 
 /** One round's figures of one target. */
@@ -44,6 +48,7 @@ export async function loadRounds(
           cpuMicrosPerRequest: ((after.cpuSeconds - before.cpuSeconds) / result.requests) * 1e6,
           rssBytes: after.rssBytes,
         });
+        if (target.log !== undefined) truncateSync(target.log);
         process.stderr.write('.');
       }
     }

@@ -38,7 +38,7 @@ export async function sharedRounds(dir: string, bench: Bench, rounds: number, se
     stops.push(() => valkey.stop());
     const start = async (name: string, proxySeconds: number): Promise<Target> => {
       const port = await freePort();
-      const { nginx } = await startCauseway(dir, {
+      const { nginx, stdout } = await startCauseway(dir, {
         ...bench.upstream,
         port,
         name,
@@ -47,7 +47,7 @@ export async function sharedRounds(dir: string, bench: Bench, rounds: number, se
         config: { cache: { ttl: { proxySeconds, sharedSeconds: 3600, edgeSeconds: 0 } } },
       });
       stops.push(() => nginx.stop(2000));
-      return { name, url: `https://127.0.0.1:${port}`, pid: nginx.pid };
+      return { name, url: `https://127.0.0.1:${port}`, pid: nginx.pid, log: stdout };
     };
     // Without a time in the node's own memory each hit comes from Valkey.
     const [l1, l2] = [await start('shared', 3600), await start('shared-l2', 0)];

@@ -46,12 +46,17 @@ export async function startTargets(dir: string): Promise<Bench> {
   const plain = await start('plain', (runtime) =>
     plainConf(plainPort, upstreamPort, UPSTREAM_HOST, caFile, tls, runtime),
   );
-  const { nginx: causeway, keys } = await startCauseway(dir, { port: causewayPort, upstreamPort, caFile, tls });
+  const { nginx: causeway, keys, stdout } = await startCauseway(dir, { port: causewayPort, upstreamPort, caFile, tls });
   const bench: Bench = {
     targets: [
       { name: 'direct', url: `https://127.0.0.1:${upstreamPort}`, pid: upstream.pid },
-      { name: 'plain nginx', url: `https://127.0.0.1:${plainPort}`, pid: plain.pid },
-      { name: 'causeway', url: `https://127.0.0.1:${causewayPort}`, pid: causeway.pid },
+      {
+        name: 'plain nginx',
+        url: `https://127.0.0.1:${plainPort}`,
+        pid: plain.pid,
+        log: join(dir, 'plain', 'access.log'),
+      },
+      { name: 'causeway', url: `https://127.0.0.1:${causewayPort}`, pid: causeway.pid, log: stdout },
     ],
     key: keys[0] ?? '',
     ca: ca.root,
