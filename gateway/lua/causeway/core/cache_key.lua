@@ -32,6 +32,11 @@ end
 
 -- Of the identity that is being written: one at a time, for nothing here yields.
 local out, size = {}, 0
+-- Lengths as text: to join a number takes longer than to join all else of its field.
+local LENGTHS = {}
+for length = 0, 255 do
+  LENGTHS[length] = tostring(length)
+end
 
 -- nil is not the empty text.
 local function put(value)
@@ -40,7 +45,8 @@ local function put(value)
     out[size] = '-'
     return
   end
-  out[size + 1] = #value
+  local length = #value
+  out[size + 1] = LENGTHS[length] or tostring(length)
   out[size + 2] = ':'
   out[size + 3] = value
   size = size + 3

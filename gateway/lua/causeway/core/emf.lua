@@ -19,6 +19,7 @@ local find = string.find
 local floor = math.floor
 local format = string.format
 local sort = table.sort
+local tobit = require('bit').tobit
 local quote, quote_again, repair, truncate = text.quote, text.quote_again, text.repair, text.truncate
 
 local _M = {}
@@ -191,17 +192,18 @@ end
 -- Beyond it a number is written as a float, which takes ten times as long.
 local MAX_INTEGER = 2 ^ 31 - 1
 
--- A number, and the comma behind it. Those with up to three decimals, the rule, are put together of integers.
+-- A number, and the comma behind it. Those with up to three decimals, the rule, are put together of integers, which
+-- `tobit` makes them for LuaJIT too.
 local function put_number(out, value)
   if value >= 0 and value <= MAX_INTEGER then
     local whole = floor(value)
     if whole == value then
-      out:put(whole, ',')
+      out:put(tobit(whole), ',')
       return
     end
     local thousandths = floor(value * 1000 + 0.5)
     if thousandths <= MAX_INTEGER and thousandths / 1000 == value then
-      out:put(whole, THOUSANDTHS[thousandths - whole * 1000])
+      out:put(tobit(whole), THOUSANDTHS[thousandths - whole * 1000])
       return
     end
   end
