@@ -337,6 +337,43 @@ describe('each breaker is for one', () => {
     expect(openNow(gateway) ?? 1).toBe(1);
   });
 
+  // Of many requests a second most are not looked at before they have failed.
+  test.each<[string, MockScript, boolean]>([
+    ['are answered with 529', OVERLOADED, false],
+    [
+      'have an error instead of an answer',
+      { status: 200, body: '{"type":"error","error":{"type":"api_error"}}' },
+      false,
+    ],
+    ['are overloaded inside a stream', { streamError: { type: 'overloaded_error' } }, true],
+    ['are broken off', { cut: { afterEvents: 3 } }, true],
+  ])('model: among many requests too, those count for theirs that %s', async (_what, script, stream) => {
+    const gateway = await start({
+      config: { breaker: STAYS_OPEN },
+      placement: { workers: 1 },
+      consumers: TEAMS.map((id) => ({
+        id,
+        rate: 10_000,
+        burst: 10_000,
+        models: [OPUS, SONNET],
+        concurrency: 200,
+        maxStreams: 40,
+      })),
+    });
+    gateway.mock.script({ match: { model: OPUS }, script });
+    await eventually(async () => {
+      const good = Array.from({ length: 70 }, (_, index) => ask(gateway, index).answer);
+      const bad = Array.from({ length: 10 }, (_, index) => ask(gateway, index, { model: OPUS, stream }).answer);
+      await Promise.allSettled([...good, ...bad]);
+      return / is open: /.test(gateway.errorLog()) ? true : undefined;
+    }, 15_000);
+    expect(gateway.errorLog()).toMatch(/for generate, model claude-opus-5 is open: /);
+    expect(gateway.errorLog()).not.toMatch(/model \* is open/);
+    await gateway.waitForLine((line) => line['model'] === OPUS);
+    const named = gateway.lines().filter((line) => line['RouteClass'] === 'generate' && line['refusal'] === undefined);
+    expect(new Set(named.map((line) => line['model']))).toEqual(new Set([OPUS, SONNET]));
+  });
+
   test('route class: messages that fail leave token counts and models alone', async () => {
     const gateway = await start();
     gateway.mock.script({ match: { path: '/v1/messages' }, script: { status: 500 } });

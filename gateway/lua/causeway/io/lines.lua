@@ -147,10 +147,9 @@ function M.now(own_metrics, own_properties)
   filled = 0
 end
 
-local function on_timer(premature)
-  if not premature then
-    M.flush()
-  end
+-- Also as the worker begins to end: its last request may take an hour.
+local function on_timer()
+  M.flush()
 end
 
 --- Starts this worker's writing.

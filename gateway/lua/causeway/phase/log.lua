@@ -29,6 +29,8 @@ local function give_back(request)
   if request.large then
     cached.end_turn(request)
   end
+  -- Nor does it keep, until its line is made, what only the cache counts.
+  request.copy, request.sought, request.headers = nil, nil, nil
 end
 
 -- Claude Code names itself; nobody else sends its headers, and looking for them costs three walks over all headers.
@@ -38,14 +40,6 @@ local function claude_code(facts, var)
     agent_id = var.http_x_claude_code_agent_id,
     parent_agent_id = var.http_x_claude_code_parent_agent_id,
   } or nil
-end
-
--- Whether the line is to name a model that its answer will not name.
-local function must_ask_for_model(request)
-  if request.model or not requested.names_model(request.route_class) then
-    return false
-  end
-  return request.cache ~= nil or request.balanced ~= nil and not request.usage
 end
 
 -- Takes over what only nginx knows, as long as it does.
@@ -60,19 +54,25 @@ local function take_facts(request, var)
     -- Not nginx's own variable: it says GET once an own error has been redirected to.
     request.method, request.target = (var.request or ''):match('^([%u_%-]+) '), var.request_uri
   end
-  if must_ask_for_model(request) then
-    requested.look(request)
-  end
-  -- Its body is gone once its line is made.
-  request.looked = true
 end
 
--- Whether nobody needs to know before its line is made how the request went: it went well, and only its tokens are to
--- be counted yet.
+-- Whether nobody needs to know before its line is made how the request went: it went well, counts for no breaker, and
+-- only its tokens are to be found out.
 local function may_wait(request)
   local reader = request.usage
   return request.status < 400 and not request.stream and not request.probe
-    and (not reader or request.whole and reader:may_wait())
+    and (request.weight or 0) == 0 and (not reader or request.whole and reader:may_wait())
+end
+
+-- Whether the line is to name a model that its answer does not name.
+local function must_ask_for_model(request, waits)
+  if request.model or not requested.names_model(request.route_class) then
+    return false
+  elseif not request.balanced then
+    return request.cache ~= nil
+  end
+  local names_it = request.usage and (waits or request.used.model)
+  return not names_it
 end
 
 function M.run()
@@ -83,9 +83,15 @@ function M.run()
   give_back(request)
   context.finish(request)
   take_facts(request, var)
-  if not may_wait(request) then
+  local waits = may_wait(request)
+  if not waits then
     record.conclude(request)
   end
+  if must_ask_for_model(request, waits) then
+    requested.look(request)
+  end
+  -- From now on the body is no longer to be had.
+  request.looked = true
   lines.add(request)
 end
 
