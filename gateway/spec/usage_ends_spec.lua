@@ -81,6 +81,7 @@ describe('usage_ends.usage', function()
     ['a fraction'] = '{"input_tokens":1.5}', ['an exponent'] = '{"input_tokens":1e3}',
     ['a negative number'] = '{"input_tokens":-1}', ['an object'] = '{"input_tokens":{}}',
     ['more digits than a number holds'] = '{"input_tokens":1234567890123456}',
+    ['a member twice'] = '{"cache_creation":{"ephemeral_1h_input_tokens":1},"cache_creation":887}',
     ['a text'] = '{"input_tokens":"1"}', ['an escape'] = '{"input\\u005ftokens":1}',
     ['spaces'] = '{"input_tokens": 1}', ['no end'] = '{"input_tokens":1',
     ['a text that ends in a backslash'] = '{"a":"\\\\"}', ['a list that does not end'] = '{"a":[1', ['null'] = 'null',

@@ -150,10 +150,11 @@ end
 --- A fresh copy.
 -- @tparam table place
 -- @tparam table want of core/cache_request
+-- @tparam ?boolean own_only whether the shared tier is left alone; then nothing waits
 -- @treturn ?table entry; nil where there is none: the upstream is to be asked
 -- @treturn ?string `l1` | `l2`: the tier that it came from
 -- @treturn ?number its age in seconds
-function Cache:lookup(place, want)
+function Cache:lookup(place, want, own_only)
   if want.mode ~= 'fresh' or not self:is_open(place) then
     return nil
   end
@@ -163,7 +164,7 @@ function Cache:lookup(place, want)
   if own and now - own.stored_at < bound and self:is_recent(entered, now) then
     return own, 'l1', age_seconds(own, now)
   end
-  if not self.l2 or bound == 0 then
+  if own_only or not self.l2 or bound == 0 then
     return nil
   end
   local entry = self:ask_shared(place, own, bytes, entered)

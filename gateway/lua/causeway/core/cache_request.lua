@@ -126,8 +126,8 @@ function M.head_reason(class, body, head)
   return nil
 end
 
---- The same for its body, once nothing of its head is against it. Need not be asked where there is a copy for this very
--- body: whoever it was kept for was asked.
+--- The same for its body, once nothing of its head is against it. Need not be asked where this node has a copy for this
+-- very body: then it was asked here before.
 -- @tparam string class of core/route
 -- @tparam ?string body
 -- @tparam ?table options of core/scan

@@ -139,6 +139,10 @@ local function read_object(body, at, wanted, into)
     local name, from = sub(body, at + 1, name_end - 1), name_end + 2
     local code = byte(body, from)
     local value, after
+    if name == 'cache_creation' and into.cache_creation then
+      -- A second one: which counts is for a decoder to say.
+      return nil
+    end
     if code and code >= ZERO and code <= NINE then
       value, after = integer_at(body, from)
       if wanted[name] then

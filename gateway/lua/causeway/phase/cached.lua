@@ -25,6 +25,9 @@ local M = {}
 local TRIES, PAUSE_SECONDS = 4, 0.005
 -- A copy tells the second in which it came in.
 local SECOND_MS = 1000
+-- Up to here the sum of a body takes less than the walk that a copy saves; a longer one may be refused by its first
+-- member.
+local SHORT_BYTES = 65536
 
 -- A body that nginx has in a file stands in this worker's memory only while its request looks for a copy or is sent,
 -- and of one request at a time: at a hundred prompts of 30 MB, a worker would be out of it.
@@ -98,11 +101,11 @@ local function place_of(request, body)
   return { key = sha256.hex(identity), consumer = consumer.id, epoch = epoch, credential = request.credential_hash }
 end
 
--- Looks for a copy: `request.copy` is set then.
-local function look(request)
+-- Looks for a copy, in the node's own tier alone or in both: `request.copy` is set then.
+local function look(request, own_only)
   local sought = request.sought
   sought.looked = ngx.now() * 1000
-  local entry, tier, age = cache.tiers:lookup(sought.place, sought.want)
+  local entry, tier, age = cache.tiers:lookup(sought.place, sought.want, own_only)
   if not entry then
     return false
   end
@@ -122,15 +125,13 @@ end
 
 --- Finds a copy for a request, or a flight that brings its answer: `request.copy` or `request.reader` is set then.
 -- @tparam table request its `sought` says what for
--- @tparam ?boolean has_looked whether it has just looked for a copy
 -- @treturn boolean whether there is one; where not, the request must go its own way
-local function find(request, has_looked)
+local function find(request)
   local tiers, sought = cache.tiers, request.sought
   for _ = 1, TRIES do
-    if not has_looked and look(request) then
+    if look(request) then
       return true
     end
-    has_looked = false
     local reader, shared = flights.enter(sought.job, tiers, came_in_since(tiers, sought))
     if reader then
       request.reader, request.cache, request.coalesced = reader, 'MISS', shared or nil
@@ -157,23 +158,26 @@ local function seek(request, want, head)
   if reason then
     return reason
   end
-  local place = place_of(request, body)
+  local place = (not body or #body <= SHORT_BYTES) and place_of(request, body)
+  if place then
+    request.sought = { place = place, want = want }
+    -- Its own tier has it only if this node has checked this very body.
+    if look(request, true) then
+      return nil
+    end
+  end
+  local body_reason, _, model = cache_request.body_reason(class, body, request_body.SCAN_OPTIONS)
+  request.model = request.model or model
+  if body_reason then
+    return body_reason
+  end
+  place = place or place_of(request, body)
   if not place or not fetch_request.is_plain(request.target) then
     return 'unready'
   end
-  request.sought = { place = place, want = want }
-  if look(request) then
-    return nil
-  end
-  local _, model
-  reason, _, model = cache_request.body_reason(class, body, request_body.SCAN_OPTIONS)
-  request.model = request.model or model
-  if reason then
-    return reason
-  end
   local job = fetch_request.new(request, place, body)
-  request.sought.job = job
-  if not find(request, true) then
+  request.sought = { place = place, want = want, job = job }
+  if not find(request) then
     return 'no_flight'
   end
   -- The fetch has it now; the client may have to be waited for for long.
