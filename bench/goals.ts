@@ -1,5 +1,5 @@
 import type { FaultFigures } from './faults';
-import { align, median, type Rounds } from './rounds';
+import { align, median, shareOf, type Rounds } from './rounds';
 import type { Shared } from './shared';
 import type { StreamLoad } from './streams';
 
@@ -53,8 +53,7 @@ export function goalsOf({ rounds, streams, shared }: Figures): readonly Goal[] {
     (streams[name] ?? []).filter((one) => one.streams === number);
   const most = Math.max(...(streams[OURS] ?? []).map((one) => one.streams));
   const firstByte = (name: string): number => median(at(most, name).map((one) => one.firstByteP50Ms));
-  const share = (of: Rounds, name: string, base: string): number =>
-    middleOf(of, name, 32, (one) => one.requestsPerSecond) / middleOf(of, base, 32, (one) => one.requestsPerSecond);
+  const share = (of: Rounds, name: string, base: string): number => shareOf(of, 32, name, base);
 
   const atLeast = (figure: string, value: number, goal: number): Goal => ({
     figure,

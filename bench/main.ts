@@ -26,8 +26,8 @@ counts: absolute figures drift with the machine. docs/performance.md says what b
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '4' },
+      rounds: { type: 'string', default: '20' },
+      seconds: { type: 'string', default: '1' },
       streams: { type: 'string', default: '1,100,1000' },
       faults: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },

@@ -28,6 +28,16 @@ export type Rounds = Readonly<Record<string, Readonly<Record<number, readonly Ro
 /** The value in the middle. */
 export const median = (values: readonly number[]): number => percentile(values, 0.5);
 
+/**
+ * How many requests a second a target served, of those that another one did: the middle of what each round came to. The
+ * speed of a machine that others share changes from one second to the next, by half and more; within a round it mostly
+ * does not.
+ */
+export function shareOf(rounds: Rounds, connections: number, name: string, base: string): number {
+  const [own = [], others = []] = [rounds[name]?.[connections], rounds[base]?.[connections]];
+  return median(own.map((round, index) => round.requestsPerSecond / (others[index]?.requestsPerSecond ?? NaN)));
+}
+
 /** Loads all targets in turn, so that a machine that slows down slows all of them alike. */
 export async function loadRounds(
   targets: readonly Target[],
@@ -64,7 +74,6 @@ export function loadTable(rounds: Rounds, base: string): string {
   ];
   const numbers = Object.keys(rounds[base] ?? {}).map(Number);
   for (const number of numbers.sort((a, b) => b - a)) {
-    const against = median((rounds[base]?.[number] ?? []).map((round) => round.requestsPerSecond));
     for (const [name, byConnections] of Object.entries(rounds)) {
       const all = byConnections[number] ?? [];
       const of = (pick: (round: Round) => number): number => median(all.map(pick));
@@ -73,7 +82,7 @@ export function loadTable(rounds: Rounds, base: string): string {
         String(number),
         name,
         rate.toFixed(0),
-        `${((rate / against) * 100).toFixed(0)} %`,
+        `${(shareOf(rounds, number, name, base) * 100).toFixed(0)} %`,
         of((round) => round.p50Ms).toFixed(3),
         of((round) => round.p99Ms).toFixed(2),
         of((round) => round.cpuMicrosPerRequest).toFixed(1),
