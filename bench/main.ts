@@ -108,7 +108,7 @@ async function streamRounds(
           key: bench.key,
           ca: bench.ca,
           streams,
-          chunks: 5,
+          chunks: 6,
           pauseSeconds: streams > 100 ? 2 : 0.5,
           whileOpen: () => {
             open = usedBy(target.pid).rssBytes;

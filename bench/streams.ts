@@ -42,16 +42,26 @@ export async function openStreams(options: StreamOptions): Promise<StreamLoad> {
   try {
     await warm(agent, options);
     const running: Promise<void>[] = [];
+    const opened: Promise<void>[] = [];
     // Spread over one pause, as users are: a thousand starts in one instant measure only the start.
     const gapMs = (options.pauseSeconds * 1000) / options.streams;
     const begun = performance.now();
     for (let index = 0; index < options.streams; index += 1) {
       const due = begun + index * gapMs;
       if (due > performance.now()) await new Promise((settle) => setTimeout(settle, due - performance.now()));
-      running.push(stream(agent, options, rampFirstBytes, chunks));
+      opened.push(
+        new Promise((open, fail) => {
+          const all = stream(agent, options, rampFirstBytes, chunks, open);
+          all.catch(fail);
+          running.push(all);
+        }),
+      );
     }
+    // On a machine that is busy with handshakes the last ones take their time.
+    await Promise.all(opened);
     options.whileOpen();
-    await probe(agent, options, firstBytes, chunks);
+    // Half a pause before the first one ends.
+    await probe(agent, options, begun + options.pauseSeconds * (options.chunks - 1.5) * 1000, firstBytes, chunks);
     await Promise.all(running);
   } finally {
     agent.destroy();
@@ -69,11 +79,11 @@ export async function openStreams(options: StreamOptions): Promise<StreamLoad> {
 async function probe(
   agent: https.Agent,
   options: StreamOptions,
+  until: number,
   firstBytes: number[],
   chunks: number[],
 ): Promise<void> {
   const short = { ...options, chunks: 2, pauseSeconds: 0.005 };
-  const until = performance.now() + options.pauseSeconds * (options.chunks - 2) * 1000;
   // The first ones open the connections that the others go over.
   const one = async (): Promise<void> => {
     await stream(agent, short, [], chunks);
@@ -94,7 +104,13 @@ async function warm(agent: https.Agent, options: StreamOptions): Promise<void> {
   }
 }
 
-function stream(agent: https.Agent, options: StreamOptions, firstBytes: number[], chunks: number[]): Promise<void> {
+function stream(
+  agent: https.Agent,
+  options: StreamOptions,
+  firstBytes: number[],
+  chunks: number[],
+  onFirst?: () => void,
+): Promise<void> {
   return new Promise((settle, reject) => {
     const started = process.hrtime.bigint();
     let first = true;
@@ -119,6 +135,7 @@ function stream(agent: https.Agent, options: StreamOptions, firstBytes: number[]
           if (first) {
             first = false;
             firstBytes.push(Number(now - started) / 1e6);
+            onFirst?.();
           }
           rest += text;
           for (;;) {
