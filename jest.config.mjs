@@ -8,6 +8,7 @@ export default {
   },
   // Real processes (nginx, Redis, the mock) start in these tests: generous, and never what a test asserts.
   testTimeout: 60_000,
-  // Most of a test's time is waiting for processes: more at once than a small machine has cores.
-  maxWorkers: 3,
+  // Both cores of a small machine. A third worker gained nothing where it is slow, and made tests fail that wait for
+  // something to be noticed in time.
+  maxWorkers: 2,
 };
