@@ -350,8 +350,8 @@ function _M.put(out, catalogue, timestamp_ms, directives, properties, limit)
       keep_head(made, low, high, head)
     end
   end
-  -- Last: which metrics and dimensions there are is known only now. The order of members means nothing to CloudWatch;
-  -- AWS's own libraries write it last as well.
+  -- Last: which metrics and dimensions there are is known only now. JSON's members have no order, and AWS's own
+  -- libraries (awslabs/aws-embedded-metrics-node, LogSerializer) do not begin with this one either.
   out:put('"_aws":{"Timestamp":', timestamp_text(floor(timestamp_ms)), ',"CloudWatchMetrics":', head, '}}')
 end
 
