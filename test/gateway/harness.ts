@@ -12,6 +12,7 @@ import { createAuthority, issueLeaf, type Authority } from '../../local/pki';
 import { freePort } from '../../local/ports';
 import { writeJsonState } from '../../local/state-file';
 import { startValkey, valkeyVariables, type ValkeyProcess } from '../../local/valkey-process';
+import { LineReader } from './support/line-reader';
 import { checkLogs } from './support/logs';
 import { startOthers, type OtherUpstream } from './support/other-upstreams';
 
@@ -69,7 +70,7 @@ export interface TestGateway {
   readonly dir: string;
   readonly files: { registry: string; credentials: string; chain: string; key: string; ca: string };
   readonly authority: Authority;
-  /** nginx's stdout, a parsed line each. */
+  /** The lines of nginx's stdout, parsed. */
   lines(): Record<string, unknown>[];
   /** nginx's stderr. */
   errorLog(): string;
@@ -209,9 +210,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   }
   const secrets: string[] = [UPSTREAM_SECRET, ...Object.values(others.secrets), ...Object.values(keys)];
   if (valkey?.password !== undefined) secrets.push(valkey.password);
-  const rawLines = (): string[] =>
-    existsSync(logs.stdout) ? readFileSync(logs.stdout, 'utf8').split('\n').filter(Boolean) : [];
-  const lines = (): Record<string, unknown>[] => rawLines().map((line) => JSON.parse(line) as Record<string, unknown>);
+  const reader = new LineReader(logs.stdout);
   const errorLog = (): string => (existsSync(logs.stderr) ? readFileSync(logs.stderr, 'utf8') : '');
   const gateway: TestGateway = {
     baseUrl: `http://127.0.0.1:${httpPort}`,
@@ -228,16 +227,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     dir,
     files,
     authority: ca,
-    lines,
+    lines: () => reader.lines(),
     errorLog,
-    waitForLine: (matches, timeoutMs = 5000) =>
-      eventually(() => {
-        // The last line may still be being written.
-        const found = rawLines().find(
-          (line) => line.endsWith('}') && matches(JSON.parse(line) as Record<string, unknown>),
-        );
-        return found === undefined ? undefined : (JSON.parse(found) as Record<string, unknown>);
-      }, timeoutMs),
+    waitForLine: (matches, timeoutMs = 5000) => eventually(() => reader.lines().find(matches), timeoutMs),
     secret: (text) => {
       secrets.push(text);
       return text;
@@ -246,7 +238,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     stop: async () => {
       await nginx.stop(5000);
       await close();
-      const [stdout, stderr] = [rawLines(), errorLog()];
+      const [stdout, stderr] = [readFileSync(logs.stdout, 'utf8').split('\n').filter(Boolean), errorLog()];
       rmSync(dir, { recursive: true, force: true });
       checkLogs(stdout, stderr, secrets);
     },

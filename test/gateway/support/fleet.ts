@@ -22,7 +22,8 @@ export async function gaugeSays(node: TestGateway, expected: Readonly<Record<str
   const names = Object.keys(expected);
   await eventually(() => {
     const last = node.lines().findLast((line) => names.every((name) => name in line));
-    return names.every((name) => last?.[name] === expected[name]) ? true : undefined;
+    expect(Object.fromEntries(names.map((name) => [name, last?.[name]]))).toEqual(expected);
+    return true;
   }, 20_000);
 }
 
