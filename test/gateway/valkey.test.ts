@@ -376,6 +376,21 @@ describe('when it moves', () => {
   });
 });
 
+test('a server that looks seldom for who has waited long enough is not taken for one that hangs', async () => {
+  // Twice a second; ten times is the default, which is more seldom than the gateway's own timeout of 50 ms.
+  const valkey = await valkeyWith({ settings: [['hz', '2']] });
+  const gateway = await gatewayWith(valkey, { config: { valkey: { timeoutMs: 250 } } });
+  await back(gateway);
+  const commands = [
+    ['XREAD', 'BLOCK', 600, 'STREAMS', 'a-stream', '0'],
+    ['SET', 'b', 1],
+  ];
+  // The first ends as the server looks; those after it are due 400 ms before it looks again.
+  for (let round = 0; round < 3; round++) {
+    expect(await drive(gateway, 'pipeline', commands, 600)).toMatchObject({ reply: [false, 'OK'] });
+  }
+});
+
 test('a service of several shards behind one endpoint takes what shares a hash tag', async () => {
   const valkey = await valkeyWith({
     settings: [

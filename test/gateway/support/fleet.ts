@@ -17,14 +17,24 @@ export async function fleetIs(nodes: readonly TestGateway[], count = nodes.lengt
   await Promise.all(nodes.map((node) => gaugeSays(node, { FleetNodes: count, FleetDegraded: 0 })));
 }
 
-/** Waits until a node's newest gauges say so. */
+/**
+ * Waits until a node's newest gauges say so.
+ *
+ * @throws Error with what they said last, and with the end of the node's error log
+ */
 export async function gaugeSays(node: TestGateway, expected: Readonly<Record<string, number>>): Promise<void> {
   const names = Object.keys(expected);
-  await eventually(() => {
-    const last = node.lines().findLast((line) => names.every((name) => name in line));
-    expect(Object.fromEntries(names.map((name) => [name, last?.[name]]))).toEqual(expected);
-    return true;
-  }, 20_000);
+  const newest = (): Record<string, unknown> | undefined =>
+    node.lines().findLast((line) => names.every((name) => name in line));
+  try {
+    await eventually(() => {
+      const line = newest();
+      return names.every((name) => line?.[name] === expected[name]) ? true : undefined;
+    }, 20_000);
+  } catch {
+    const log = node.errorLog().trimEnd().split('\n').slice(-20).join('\n');
+    throw new Error(`the gauges do not say ${JSON.stringify(expected)} but ${JSON.stringify(newest())}\n${log}`);
+  }
 }
 
 /** Starts a Valkey that was killed anew, empty, at its old address. */

@@ -16,7 +16,7 @@ local REMEMBERED_SECONDS, MAX_SECONDS = 15, 5
 
 --- @tparam string name the prefix of the store's keys
 -- @tparam table store `get(key)`, `set(key, value, ttl)`, `add(key, value, ttl)`, `delete(key)`: a shared dictionary
--- @tparam function now seconds
+-- @tparam function now seconds of a clock that all workers share
 -- @tparam number look_seconds the longest that a look may take; one that takes longer has died
 function M.new(name, store, now, look_seconds)
   return setmetatable({

@@ -3,6 +3,7 @@
 --
 -- Only usable where cosockets are: access, content, timers.
 
+local clock = require('causeway.io.clock')
 local connection = require('causeway.io.valkey_connection')
 local cool_down = require('causeway.core.cool_down')
 local log = require('causeway.io.log')
@@ -24,6 +25,11 @@ local function store()
   return ngx.shared.causeway_state
 end
 
+-- Not ngx.now: a clock that is set back must not put off a look.
+local function monotonic_seconds()
+  return clock.monotonic_ms() / 1000
+end
+
 --- Takes over where Valkey is and who signs in there. Called in the master, whose environment holds it: the password
 -- stands in no file.
 -- @tparam function getenv os.getenv
@@ -42,7 +48,7 @@ function M.init(getenv)
     user = getenv('CAUSEWAY_VALKEY_USER'),
     password = getenv('CAUSEWAY_VALKEY_PASSWORD'),
   }, settings.valkey)
-  health = cool_down.new('valkey', store(), ngx.now, LOOK_EXTRA_SECONDS + settings.valkey.timeout_ms / 1000)
+  health = cool_down.new('valkey', store(), monotonic_seconds, LOOK_EXTRA_SECONDS + settings.valkey.timeout_ms / 1000)
 end
 
 --- Whether this gateway has a Valkey at all.

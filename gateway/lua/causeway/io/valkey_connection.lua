@@ -12,6 +12,9 @@ local DNS_ID = '@valkey'
 local DEFAULT_PORT = 6379
 -- Idle connections that a worker keeps, and for how long.
 local POOL_SIZE, IDLE_MS = 64, 60000
+-- Who has waited for long enough is told so when the server looks next: up to 100 ms later (its setting `hz`, 10), and
+-- half a second later where it is set to look twice a second.
+local BLOCKED_EXTRA_MS = 500
 
 local target
 -- Which of several addresses this worker uses.
@@ -201,7 +204,10 @@ local STALE = { ['closed'] = true, ['connection reset by peer'] = true, ['broken
 -- @treturn table|nil as many replies, as resp.read gives them; nil where Valkey cannot be used
 -- @treturn boolean|string whether an error is among the replies, or why it cannot be used
 function M.round_trip(generation, parts, count, blocked_ms)
-  local deadline = clock.monotonic_ms() + target.timeout_ms + (blocked_ms or 0)
+  local deadline = clock.monotonic_ms() + target.timeout_ms
+  if blocked_ms then
+    deadline = deadline + blocked_ms + BLOCKED_EXTRA_MS
+  end
   while true do
     local socket, reused = open(generation, deadline)
     if not socket then
