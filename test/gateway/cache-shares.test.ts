@@ -52,7 +52,12 @@ test('consumers that store without end take no copy from one that holds less tha
     [first, 'l1'],
     [second, 'l2'],
   ] as const) {
-    const lines = await requestLines(node, 10, (line) => line['consumer'] === 'quiet' && line['cache'] === 'HIT');
+    // Reading lines asks for models, as the first consumer.
+    const asked = { consumer: 'quiet', RouteClass: 'generate', cache: 'HIT' };
+    const lines = await requestLines(node, 10, (line) =>
+      Object.entries(asked).every(([name, value]) => line[name] === value),
+    );
+    expect(lines).toHaveLength(10);
     expect(lines.map((line) => line['cacheTier'])).toEqual(lines.map(() => tier));
   }
 
