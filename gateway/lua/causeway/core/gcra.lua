@@ -8,7 +8,7 @@
 --
 -- Races: workers share the dictionary without a lock, so get-then-set would lose requests counted in between and let
 -- more pass than the rate. Here TAT only moves by `incr`, which is atomic and returns the outcome, so every worker sees
--- its own place in the order and takes its step back if that place is beyond the tolerance. A key lives little longer
+-- its own place in the order, and takes back its step if that place is beyond the tolerance, or what it moved too far. A key lives little longer
 -- than until its bucket is empty, so a new spell begins with `incr`'s own atomic init. What is left:
 --   - A refused latecomer's step is visible until it is taken back, some microseconds: another request of the same key
 --     may be refused at the very edge. The token is not lost; the next request gets it.
@@ -42,19 +42,6 @@ local SLACK_STEPS, SLACK_MS = 4, 1000
 -- A key outlives its bucket's emptying by this much, so that workers whose clocks differ by less agree on its TAT.
 local MARGIN_MS = 100
 
--- Moves a TAT that has fallen behind to `now`, unless another worker has done so in the meantime.
-local function catch_up(store, key, gap, now, step)
-  local moved, err = store:incr(key, gap)
-  if not moved then
-    return nil, err
-  end
-  if moved - gap - step >= now then
-    -- Without this step the key stood ahead of now already: somebody else was faster.
-    moved, err = store:incr(key, -gap)
-  end
-  return moved, err
-end
-
 --- Counts one request.
 -- @param store       see above
 -- @param key         string
@@ -86,20 +73,25 @@ function _M.check(store, key, rate_per_s, burst, now_ms)
     return false, 0, tat - now, tat - now - tolerance
   end
 
-  local after, err = store:incr(key, step, now, (step + MARGIN_MS) / 1000)
+  -- A TAT that has fallen behind moves to now in the same step.
+  local gap = tat and tat < now and now - tat or 0
+  local after, err = store:incr(key, gap + step, now, (step + MARGIN_MS) / 1000)
   if not after then
     return true, 0, step, 0, err
   end
-  local before = after - step
-  if before < now then
-    after, err = catch_up(store, key, now - before, now, step)
+  local before = after - gap - step
+  if before - now > tolerance then
+    -- Other workers have taken the last tokens since the `get`.
+    store:incr(key, -gap - step)
+    return false, 0, before - now, before - now - tolerance
+  end
+  local due = (before > now and before or now) + step
+  if after ~= due then
+    -- Since the `get`, another worker has moved it too, or begun the key.
+    after, err = store:incr(key, due - after)
     if not after then
       return true, 0, step, 0, err
     end
-  elseif before - now > tolerance then
-    -- Other workers have taken the last tokens since the `get`.
-    store:incr(key, -step)
-    return false, 0, before - now, before - now - tolerance
   end
   local ahead = after - now
   store:expire(key, (ahead + MARGIN_MS) / 1000)
