@@ -77,6 +77,32 @@ describe('usage_ends.usage', function()
       usage_of(message('{"input_tokens":1}', ',"text":"\\",\\"usage\\":{\\"input_tokens\\":9}}"')))
   end)
 
+  it('knows usage again only where it is written alike to the end', function()
+    local known = '{"input_tokens":1,"output_tokens":2}'
+    for text, expected in pairs {
+      ['{"input_tokens":10,"output_tokens":20}'] = { input_tokens = 10, output_tokens = 20 },
+      ['{"input_tokens":10,"output_tokens":20,"cache_read_input_tokens":3}'] =
+        { input_tokens = 10, output_tokens = 20, cache_read_input_tokens = 3 },
+      ['{"input_tokens":10}'] = { input_tokens = 10 },
+      ['{"input_tokens":10,"output_tokens":null}'] = { input_tokens = 10 },
+    } do
+      usage_of(message(known))
+      assert.same(expected, usage_of(message(text)))
+    end
+    for _, text in ipairs {
+      '{"input_tokens":10,"output_tokens":}', '{"input_tokens":10,"output_tokens":-2}',
+      '{"input_tokens":10,"output_tokens":2.5}', '{"input_tokens":1234567890123456,"output_tokens":2}',
+      '{"input_tokens":10,"output_tokens":20', '{"input_tokens":10,"output_tokens":20}}',
+    } do
+      usage_of(message(known))
+      assert.is_nil(usage_of(message(text)), text)
+    end
+    -- Where a later member takes a number back, numbers alone do not say what it comes to.
+    for number = 1, 2 do
+      assert.same({}, usage_of(message(('{"input_tokens":%d,"input_tokens":null}'):format(number))))
+    end
+  end)
+
   for name, usage in pairs {
     ['a fraction'] = '{"input_tokens":1.5}', ['an exponent'] = '{"input_tokens":1e3}',
     ['a negative number'] = '{"input_tokens":-1}', ['an object'] = '{"input_tokens":{}}',
@@ -98,26 +124,37 @@ describe('usage_ends.usage', function()
     local others = {
       'null', 'true', 'false', '"a,}"', '"\\\\"', '[1,{"a":"]"}]', '{"input_tokens":7}', '-3', '1.5', '[]',
     }
+    local split = '"cache_creation":{"ephemeral_1h_input_tokens":#,"ephemeral_5m_input_tokens":#}'
     local read = 0
-    for _ = 1, 20000 do
+    for _ = 1, 10000 do
       local members = {}
       for index = 1, random(0, 6) do
-        members[index] = cjson.encode(names[random(#names)]) .. ':'
-          .. (random(4) == 1 and others[random(#others)] or tostring(random(0, 10 ^ random(0, 9))))
+        members[index] = cjson.encode(names[random(#names)]) .. ':' .. (random(4) == 1 and others[random(#others)] or '#')
       end
-      local text = '{' .. table.concat(members, ',') .. '}'
-      local found = usage_of(message(text))
-      if found then
-        read = read + 1
-        local decoded = cjson.decode(text)
-        for _, name in ipairs(names) do
-          local expected = decoded[name]
-          if name ~= 'other' then
-            assert.equal(type(expected) == 'number' and expected or nil, found[name], text)
+      if random(3) == 1 then
+        table.insert(members, random(#members + 1), split)
+      end
+      -- Written alike, the second is read by what is known of the first.
+      local shape = '{' .. table.concat(members, ',') .. '}'
+      for _ = 1, 3 do
+        local text = shape:gsub('#', function()
+          return tostring(random(0, 10 ^ random(0, 9)))
+        end)
+        local found = usage_of(message(text, random(5) == 1 and ',"x":{"a":1,"usage":{"input_tokens":9}}' or nil))
+        if found then
+          read = read + 1
+          local decoded = cjson.decode(text)
+          for _, name in ipairs(names) do
+            local expected = decoded[name]
+            if name ~= 'other' then
+              assert.equal(type(expected) == 'number' and expected or nil, found[name], text)
+            end
           end
+          local kept = decoded.cache_creation
+          assert.same(kept and { kept.ephemeral_5m_input_tokens, kept.ephemeral_1h_input_tokens }, found.cache_creation)
         end
       end
     end
-    assert.is_true(read > 8000, read)
+    assert.is_true(read > 12000, read)
   end)
 end)

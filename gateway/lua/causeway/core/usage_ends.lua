@@ -4,7 +4,8 @@
 -- `usage` as the last member, so most of it need not be looked at. What begins or ends otherwise is none of this
 -- module's: it says so, and core/usage_json looks at all of it.
 -- How: nothing is decoded. Names and texts are found by their quotes; whatever has an escape where it matters is left
--- to others.
+-- to others. From one answer to the next, usage differs in its numbers only: what stands between them is kept, and
+-- where the next answer has the same, only the numbers are read.
 -- Units: tokens; positions are bytes from 1.
 
 local byte = string.byte
@@ -23,6 +24,10 @@ local LEADING = 4
 local USAGE = ',"usage":{'
 -- Where a message's end is looked for, in bytes: usage with all its members takes some hundreds.
 local TAIL = 1536
+-- By how much it may be longer than that of the answer before, to be found at once.
+local SPREAD = 32
+-- Numbers of usage that is kept as it is written; what has more is not, nor what says something else first.
+local MAX_MARKS, MANY = 32, 33
 -- Digits that a number holds exactly.
 local MAX_DIGITS = 15
 
@@ -128,6 +133,31 @@ local WANTED = {
 -- What was read last.
 local usage = {}
 
+-- How the usage that was read last is written: what stands before, between and after its numbers, and what each number
+-- is. In `marks`, while it is read: where each number begins, and what follows it.
+local shape = { count = 0, literals = {}, names = {}, tables = {}, has_split = false, length = 0 }
+local marks = { count = 0, from = {}, after = {}, names = {}, tables = {} }
+
+local function mark(from, after, name, into)
+  local count = marks.count + 1
+  marks.count = count
+  if count <= MAX_MARKS then
+    marks.from[count], marks.after[count], marks.names[count], marks.tables[count] = from, after, name, into
+  end
+end
+
+-- Takes over how usage is written that begins at `from`, and ends with the body.
+local function learn(body, from)
+  local at = from
+  for index = 1, marks.count do
+    shape.literals[index] = sub(body, at, marks.from[index] - 1)
+    shape.names[index], shape.tables[index] = marks.names[index], marks.tables[index]
+    at = marks.after[index]
+  end
+  shape.count, shape.literals[marks.count + 1] = marks.count, sub(body, at)
+  shape.has_split, shape.length = usage.cache_creation ~= nil, #body - from + 1
+end
+
 -- Reads an object whose first member begins at `at` into `into`; returns the position after it. nil where it is not
 -- written as usage is.
 local function read_object(body, at, wanted, into)
@@ -145,6 +175,7 @@ local function read_object(body, at, wanted, into)
     end
     if code and code >= ZERO and code <= NINE then
       value, after = integer_at(body, from)
+      mark(from, after, wanted[name] and name, into)
       if wanted[name] then
         into[name] = value
       end
@@ -155,7 +186,10 @@ local function read_object(body, at, wanted, into)
       return nil
     else
       -- The last one counts, and `null` says nothing.
-      into[name] = nil
+      if into[name] then
+        into[name] = nil
+        marks.count = MANY
+      end
       after = other_end(body, from, code)
     end
     local following = after and is_plain(name) and byte(body, after)
@@ -169,24 +203,66 @@ local function read_object(body, at, wanted, into)
   return byte(body, at) == CLOSE_OBJECT and at + 1 or nil
 end
 
+local function forget()
+  usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens = nil, nil, nil
+  usage.cache_creation_input_tokens, usage.cache_creation = nil, nil
+  split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens = nil, nil
+end
+
+-- Reads usage that is written as it was the last time, from a position to the end of the body; nil where it is not.
+local function read_again(body, at)
+  for index = 1, shape.count do
+    local literal, value = shape.literals[index], nil
+    if find(body, literal, at, true) ~= at then
+      return nil
+    end
+    local from = at + #literal
+    value, at = integer_at(body, from)
+    if not value or at == from then
+      return nil
+    end
+    local name = shape.names[index]
+    if name then
+      shape.tables[index][name] = value
+    end
+  end
+  local literal = shape.literals[shape.count + 1]
+  if not literal or #body - at + 1 ~= #literal or find(body, literal, at, true) ~= at then
+    return nil
+  end
+  usage.cache_creation = shape.has_split and split or nil
+  return usage
+end
+
+local function usage_within(body, bytes)
+  local from = find(body, USAGE, -bytes, true)
+  while from do
+    forget()
+    if read_again(body, from) then
+      return usage
+    end
+    forget()
+    marks.count = 0
+    local after = read_object(body, from + #USAGE, WANTED, usage)
+    if after and byte(body, after) == CLOSE_OBJECT and (after == #body or match(body, '^%s*$', after + 1)) then
+      if marks.count <= MAX_MARKS then
+        learn(body, from)
+      end
+      return usage
+    end
+    from = find(body, USAGE, from + 1, true)
+  end
+  return nil
+end
+
 --- The usage that ends a message. No text of a JSON document holds `,"usage":{`, for its quotes would be escaped: it is
 -- a member's name. An object from there to the document's last brace is a member of the top level.
 -- @tparam string body
 -- @treturn ?table as it would be decoded, but for members of no interest; used again by the next call. nil where there
 --   is none
 function M.usage(body)
-  local from = find(body, USAGE, -TAIL, true)
-  while from do
-    usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens = nil, nil, nil
-    usage.cache_creation_input_tokens, usage.cache_creation = nil, nil
-    split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens = nil, nil
-    local after = read_object(body, from + #USAGE, WANTED, usage)
-    if after and byte(body, after) == CLOSE_OBJECT and (after == #body or match(body, '^%s*$', after + 1)) then
-      return usage
-    end
-    from = find(body, USAGE, from + 1, true)
-  end
-  return nil
+  local near = shape.length + SPREAD
+  return near < TAIL and usage_within(body, near) or usage_within(body, TAIL)
 end
 
 return M

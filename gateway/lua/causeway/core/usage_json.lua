@@ -42,7 +42,8 @@ function _M.new(max_bytes)
   return setmetatable({
     result = state.new(),
     max_bytes = max_bytes or _M.MAX_BYTES,
-    parts = {}, count = 0, bytes = 0,
+    -- Most answers come in one piece; the pieces of others are all in `more`.
+    first = false, more = false, count = 0, bytes = 0,
     finished = false,
   }, Meter)
 end
@@ -56,17 +57,22 @@ function Meter:feed(chunk)
     if not self.result.unread then
       self.result.unread = true
       -- Enough to tell what it is; the rest is only counted. Not all of it at once: that would double what is held.
-      local head, index = '', 1
+      local head, index = sub(self.first or '', 1, HEAD), 2
       while #head < HEAD and index <= self.count do
-        head, index = head .. sub(self.parts[index], 1, HEAD), index + 1
+        head, index = head .. sub(self.more[index], 1, HEAD), index + 1
       end
-      self.parts, self.count = { sub(head .. sub(chunk, 1, HEAD), 1, HEAD) }, 1
+      self.first, self.more, self.count = sub(head .. sub(chunk, 1, HEAD), 1, HEAD), false, 1
     end
     return
   end
   local count = self.count + 1
-  self.parts[count] = chunk
   self.count = count
+  if count == 1 then
+    self.first = chunk
+  else
+    self.more = self.more or { self.first }
+    self.more[count] = chunk
+  end
 end
 
 -- The value between two positions; nil where it is no JSON.
@@ -124,7 +130,7 @@ local KIND = '"type":"message"'
 -- tokens are to be found out.
 -- @return boolean
 function Meter:may_wait()
-  local first = self.parts[1]
+  local first = self.first
   if not first or self.bytes > MAX_WAITING_BYTES then
     return false
   end
@@ -142,8 +148,8 @@ function Meter:finish(aborted, strict)
     return result
   end
   self.finished = true
-  local body = self.count == 1 and self.parts[1] or concat(self.parts, '', 1, self.count)
-  self.parts, self.count = {}, 0
+  local body = self.more and concat(self.more, '', 1, self.count) or self.first or ''
+  self.first, self.more, self.count = false, false, 0
   if not (aborted or strict or result.unread) then
     local model = ends.model(body)
     local usage = model and ends.usage(body)

@@ -19,10 +19,18 @@ local _M = {}
 -- other scripts have fewer, so the estimate is rather low than high. It is only ever used for answers that were cut.
 _M.BYTES_PER_TOKEN = 4
 
+-- Named here, each has its place from the start: a table that grows is copied each time.
+local function result_with(none)
+  return {
+    estimated = false, complete = false, aborted = false, unread = false,
+    model = none, input = none, output = none, cache_read = none, cache_write_5m = none, cache_write_1h = none,
+  }
+end
+
 --- A result in which nothing is known yet.
 -- @return result
 function _M.new()
-  return { estimated = false, complete = false, aborted = false, unread = false }
+  return result_with(nil)
 end
 
 -- A number of tokens, or nil for null, absence and nonsense.
