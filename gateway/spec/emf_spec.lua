@@ -131,8 +131,21 @@ describe('emf.line', function()
   it('cuts long strings between characters', function()
     assert.equal(('x'):rep(256), line({ Requests = 1 }, base { Long = ('x'):rep(10000) }).Long)
     assert.equal(('x'):rep(255), line({ Requests = 1 }, base { Long = ('x'):rep(255) .. '€' }).Long)
-    local short = cjson.decode(emf.line(CATALOGUE, NOW, {}, { Long = 'abcdef' }, 3))
-    assert.equal('abc', short.Long)
+  end)
+
+  it('says again what it said before, and more different values than it keeps', function()
+    for _ = 1, 2 do
+      for _, value in ipairs { 'a', 'a', '1', 1, true, false, 'true', 0.5 } do
+        assert.equal(value, line({ Requests = 1 }, base { Same = value }).Same)
+      end
+      assert.is_nil(line({ Requests = 1 }, base { Same = 0 / 0 }).Same)
+    end
+    for index = 1, 10000 do
+      local value = 'value ' .. index
+      local made = emf.line(CATALOGUE, NOW, {}, { Many = value })
+      assert.is_truthy(made:find('"Many":"' .. value .. '",', 1, true))
+    end
+    assert.equal('a', line({ Requests = 1 }, base { Same = 'a', Many = 'value 1' }).Same)
   end)
 
   it('writes dimensions as strings', function()

@@ -20,7 +20,7 @@ local floor = math.floor
 local format = string.format
 local sort = table.sort
 local tobit = require('bit').tobit
-local quote, quote_again, repair, truncate = text.quote, text.quote_again, text.repair, text.truncate
+local quote, repair, truncate = text.quote, text.repair, text.truncate
 
 local _M = {}
 
@@ -34,6 +34,8 @@ _M.MAX_DIMENSIONS = 30
 _M.MAX_PROPERTY_NAMES = 256
 -- Combinations of metrics and dimensions that are kept; far more than the phases make.
 local MAX_HEADS = 512
+-- Members that are kept, of some hundred bytes each at most.
+local MAX_MEMBERS = 4096
 
 --- Properties that are another for each request: keeping their literals would only drive out the others.
 _M.UNIQUE = { upstreamRequestId = true }
@@ -98,6 +100,8 @@ local function compile(catalogue)
     heads = {}, head_count = 0,
     -- Property names with their JSON; grows as names turn up.
     property_count = 0, property_key = {},
+    -- Whole members that were written lately, by name and value.
+    members = {}, member_count = 0,
   }
   compiled[catalogue] = made
   return made
@@ -233,8 +237,9 @@ end
 
 -- A string's literal. Escapes and repaired bytes count as what they become: a client that sends little else must not
 -- make a line that a pipe takes in two pieces.
-local function string_json(value, limit, write)
-  local literal = write(truncate(value, limit))
+local function string_json(value)
+  local limit = _M.MAX_STRING
+  local literal = quote(truncate(value, limit))
   if #literal <= limit + 2 then
     return literal
   end
@@ -247,25 +252,56 @@ local function string_json(value, limit, write)
   return literal
 end
 
-local function put_properties(out, catalogue, made, properties, limit)
-  local key, is_dimension, unique, plain = made.property_key, made.is_dimension, _M.UNIQUE, _M.PLAIN
+-- The member of a property, with the comma behind it; nil for a number that JSON cannot hold.
+local function member_json(made, catalogue, name, value)
+  local prefix, kind = made.property_key[name] or add_property_name(made, catalogue, name), type(value)
+  if kind == 'string' then
+    return prefix .. string_json(value) .. ','
+  elseif kind == 'boolean' then
+    return prefix .. (value and 'true,' or 'false,')
+  elseif kind ~= 'number' then
+    error('emf: the property ' .. name .. ' is a ' .. kind, 3)
+  elseif value - value ~= 0 then
+    return nil
+  elseif made.is_dimension[name] then
+    -- The format wants dimensions as strings.
+    return prefix .. '"' .. format('%.14g', value) .. '",'
+  end
+  return prefix .. format('%.14g', value) .. ','
+end
+
+local function keep_member(made, name, value, member)
+  if made.member_count == MAX_MEMBERS then
+    made.members, made.member_count = {}, 0
+  end
+  local row = made.members[name]
+  if not row then
+    row = {}
+    made.members[name] = row
+  end
+  row[value] = member
+  made.member_count = made.member_count + 1
+end
+
+-- Most values come again and again (methods, paths, models, consumers): their members are kept whole, which spares a
+-- line most of its work. Of those that do not, the members are put as they come.
+local function put_properties(out, catalogue, made, properties)
+  local key, unique, plain = made.property_key, _M.UNIQUE, _M.PLAIN
   for name, value in pairs(properties) do
-    local prefix, kind = key[name] or add_property_name(made, catalogue, name), type(value)
-    if plain[name] then
-      out:put(prefix, '"', value, '",')
-    elseif kind == 'string' then
-      out:put(prefix, string_json(value, limit, unique[name] and quote or quote_again), ',')
-    elseif kind == 'boolean' then
-      out:put(prefix, value and 'true,' or 'false,')
-    elseif kind ~= 'number' then
-      error('emf: the property ' .. name .. ' is a ' .. kind, 3)
-    elseif value - value == 0 then
-      if is_dimension[name] then
-        -- The format wants dimensions as strings.
-        out:put(prefix, '"', format('%.14g', value), '",')
-      else
-        out:put(prefix)
-        put_number(out, value)
+    local row = made.members[name]
+    local member = row and row[value]
+    if member then
+      out:put(member)
+    elseif plain[name] then
+      out:put(key[name] or add_property_name(made, catalogue, name), '"', value, '",')
+    else
+      member = member_json(made, catalogue, name, value)
+      if member then
+        out:put(member)
+        -- What is longer would keep all of itself.
+        if not unique[name] and (type(value) ~= 'string' or #value <= _M.MAX_STRING) then
+          keep_member(made, name, value, member)
+        end
       end
     end
   end
@@ -315,17 +351,16 @@ end
 --   `dimensions` each metric has its own of the catalogue; with them, only these, each of which the catalogue must
 --   have. NaN and infinite values are left out. Each metric stands in one directive only.
 -- @param properties    `{ name = string | number | boolean }`: the dimensions' values and whatever else helps a reader
--- @param limit         longest string value in bytes, as it stands in the line; default MAX_STRING
 -- Throws on what only a programming error can cause: an unknown metric or dimension, a value of a wrong type, a
 -- property called like a metric.
-function _M.put(out, catalogue, timestamp_ms, directives, properties, limit)
+function _M.put(out, catalogue, timestamp_ms, directives, properties)
   local made = compiled[catalogue] or compile(catalogue)
   local directive_count = #directives
   if directive_count > 1 then
     assert_no_conflict(directives)
   end
   out:put('{')
-  put_properties(out, catalogue, made, properties, limit or _M.MAX_STRING)
+  put_properties(out, catalogue, made, properties)
   local low, high, explicit = 0, 0, directive_count > 1
   for index = 1, directive_count do
     local directive = directives[index]

@@ -144,27 +144,6 @@ function _M.quote(s)
   return '"' .. gsub(_M.repair(s), '[%c%z"\\]', ESCAPES) .. '"'
 end
 
--- Literals of strings that come again and again (methods, paths, models, consumers): a pattern costs more than a look
--- into a table, and keeps LuaJIT from compiling what stands around it.
-local MAX_KEPT = 2048
-local kept, kept_count = {}, 0
-
---- As `quote`, for a string that is likely to come again.
--- @param s  string of bounded length: up to 2048 of them are kept
--- @return string
-function _M.quote_again(s)
-  local literal = kept[s]
-  if not literal then
-    literal = _M.quote(s)
-    if kept_count == MAX_KEPT then
-      kept, kept_count = {}, 0
-    end
-    kept[s] = literal
-    kept_count = kept_count + 1
-  end
-  return literal
-end
-
 local function utf8_char(code)
   if code < 0x80 then
     return char(code)
