@@ -88,9 +88,26 @@ local function model_of(request)
   return request.asked_model
 end
 
+-- Requests that come in one millisecond are let through by one look: upstream id -> route class -> when all of its
+-- breakers were found closed, by nginx's clock. What fails in this worker has it look again.
+local calm_at = {}
+
 --- Whether an upstream's breakers for the request's route class are all closed, so that nothing need be looked at.
 function M.calm(request, upstream)
-  return not breakers or breakers:calm(upstream, request.route_class)
+  if not breakers then
+    return true
+  end
+  local class, now = request.route_class, ngx.now()
+  local found = calm_at[upstream]
+  if found and found[class] == now then
+    return true
+  end
+  local calm = breakers:calm(upstream, class)
+  if calm then
+    found = found or {}
+    calm_at[upstream], found[class] = found, now
+  end
+  return calm
 end
 
 --- Whether the request may be sent to an upstream. Where it may be as a probe, it is marked as one. Its body must have
@@ -140,6 +157,7 @@ end
 
 local function fail(request, weight)
   request.verdict = 'failure'
+  calm_at = {}
   local consumer = not request.unproven and request.consumer_id or UNPROVEN
   breakers:fail(
     request.upstream, request.route_class, model_of(request), weight, request.probe, consumer, request.sent
