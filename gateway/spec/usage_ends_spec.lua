@@ -129,7 +129,8 @@ describe('usage_ends.usage', function()
     for _ = 1, 10000 do
       local members = {}
       for index = 1, random(0, 6) do
-        members[index] = cjson.encode(names[random(#names)]) .. ':' .. (random(4) == 1 and others[random(#others)] or '#')
+        local value = random(4) == 1 and others[random(#others)] or '#'
+        members[index] = cjson.encode(names[random(#names)]) .. ':' .. value
       end
       if random(3) == 1 then
         table.insert(members, random(#members + 1), split)

@@ -8,10 +8,11 @@
 --
 -- Races: workers share the dictionary without a lock, so get-then-set would lose requests counted in between and let
 -- more pass than the rate. Here TAT only moves by `incr`, which is atomic and returns the outcome, so every worker sees
--- its own place in the order, and takes back its step if that place is beyond the tolerance, or what it moved too far. A key lives little longer
--- than until its bucket is empty, so a new spell begins with `incr`'s own atomic init. What is left:
---   - A refused latecomer's step is visible until it is taken back, some microseconds: another request of the same key
---     may be refused at the very edge. The token is not lost; the next request gets it.
+-- its own place in the order, and takes its step back if that place is beyond the tolerance, and whatever it moved too
+-- far. A key lives little longer than until its bucket is empty, so a new spell begins with `incr`'s own atomic init.
+-- What is left:
+--   - What is taken back is visible until then, some microseconds: another request of the same key may be refused,
+--     at the very edge or as an idle spell ends. The token is not lost; the next request gets it.
 --   - Two workers that pass at the same moment may set the key's end in the wrong order, and two that find a key just
 --     out of date (their clocks differ by milliseconds) may account for one step together. Either way at most
 --     workers - 1 requests go uncounted, once per idle spell.

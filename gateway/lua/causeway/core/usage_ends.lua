@@ -212,15 +212,16 @@ end
 -- Reads usage that is written as it was the last time, from a position to the end of the body; nil where it is not.
 local function read_again(body, at)
   for index = 1, shape.count do
-    local literal, value = shape.literals[index], nil
+    local literal = shape.literals[index]
     if find(body, literal, at, true) ~= at then
       return nil
     end
     local from = at + #literal
-    value, at = integer_at(body, from)
-    if not value or at == from then
+    local value, after = integer_at(body, from)
+    if not value or after == from then
       return nil
     end
+    at = after
     local name = shape.names[index]
     if name then
       shape.tables[index][name] = value
