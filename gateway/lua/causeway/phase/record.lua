@@ -61,8 +61,8 @@ local function rfc3339(seconds)
 end
 
 -- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, with bars in between.
--- First numbers, then what is the same for many requests, then what may hold anything: the upstream's request-id and the
--- user agent.
+-- First numbers, then what is the same for many requests, then what may hold anything: the upstream's request-id, and
+-- the user agent.
 local BAR, DOT, ZERO, NINE = 0x7C, 0x2E, 0x30, 0x39
 -- Of the request that is looked at: one at a time, for nothing here waits. Times are in milliseconds.
 local facts, facts_text = {
