@@ -78,7 +78,8 @@ describe.each(CACHEABLE)('of $what is never stored', ({ what, stream, sending })
   });
 
   it('what is larger than the limit, once nobody reads it: its call is ended too', async () => {
-    const script: MockScript = { sizeBytes: 200_000_000, drip: { bytes: 50_000, ms: 10 } };
+    // As above: all of them are there before it is too large to be begun with.
+    const script: MockScript = { sizeBytes: 200_000_000, delayMs: 500, drip: { bytes: 50_000, ms: 10 } };
     const asked = sending(`${what}: abandoned`, { script });
     const all = Array.from({ length: 4 }, () =>
       begin(gateway(), {
