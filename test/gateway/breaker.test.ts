@@ -157,7 +157,7 @@ describe('an upstream that fails', () => {
         ),
       ),
     );
-    expect(gateway.errorLog()).toMatch(/is open: \d+ of \d+ requests failed, of 2 consumers/);
+    await gateway.waitForLog(/is open: \d+ of \d+ requests failed, of 2 consumers/);
   });
 
   test('raises what the official SDK retries, and the retries get through once it is well', async () => {
@@ -270,7 +270,7 @@ describe('what counts', () => {
     // A failure is noted when its request is over: the next request may still pass.
     await ask(gateway, 1).answer;
     await eventually(async () => (isRejection(await ask(gateway, 0).answer) ? true : undefined));
-    expect(gateway.errorLog()).toMatch(/is open: \d+ of \d+ requests failed, of 2 consumers/);
+    await gateway.waitForLog(/is open: \d+ of \d+ requests failed, of 2 consumers/);
   });
 
   test('a stream whose first byte is overdue, while it hangs; an answer that only takes long does not', async () => {
@@ -367,7 +367,7 @@ describe('each breaker is for one', () => {
       await Promise.allSettled([...good, ...bad]);
       return / is open: /.test(gateway.errorLog()) ? true : undefined;
     }, 15_000);
-    expect(gateway.errorLog()).toMatch(/for generate, model claude-opus-5 is open: /);
+    await gateway.waitForLog(/for generate, model claude-opus-5 is open: /);
     expect(gateway.errorLog()).not.toMatch(/model \* is open/);
     await gateway.waitForLine((line) => line['model'] === OPUS);
     const named = gateway.lines().filter((line) => line['RouteClass'] === 'generate' && line['refusal'] === undefined);

@@ -114,10 +114,7 @@ test.each(['silence', 'nxdomain', 'servfail'] as const)(
     const load = startLoad(gateway, { clients: 4, keepAlive: false, pauseMs: 10 });
     await progress(load, 20);
     dns.behave(behaviour);
-    await eventually(
-      () => (gateway.errorLog().includes('the last good addresses serve on') ? true : undefined),
-      15_000,
-    );
+    await gateway.waitForLog('the last good addresses serve on');
     await progress(load, 50);
     await gateway.waitForLine(
       (line) => Number(line['UpstreamDnsFailures'] ?? 0) > 0 && line['UpstreamAddresses'] === 1,
@@ -215,7 +212,7 @@ test('a worker that had no connection left for a while goes on asking', async ()
     request.end(messageBody());
     return once(request, 'close');
   });
-  await eventually(() => (gateway.errorLog().includes('lua failed to run timer') ? true : undefined));
+  await gateway.waitForLog('lua failed to run timer');
   // Every look of the time in which nothing is left falls flat.
   await Promise.all(ends);
   session.close();

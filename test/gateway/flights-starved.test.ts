@@ -56,7 +56,7 @@ describe('a worker that has no connection left', () => {
     await within({ workers: 1, ...options }, async (gateway) => {
       const { session, send } = overOne(gateway);
       const direct = Array.from({ length: 200 }, (_, index) => send(`direct ${index}`, { delayMs: 3000 }));
-      await eventually(() => (gateway.errorLog().includes('are not enough while connecting') ? true : undefined));
+      await gateway.waitForLog('are not enough while connecting');
       const shared = Array.from({ length: 30 }, (_, index) =>
         send(`shared ${index % 10}`, {}, { 'x-causeway-cache': 'max-age=60' }),
       );
@@ -81,7 +81,7 @@ test('requests go their own way where the internal listener cannot be reached', 
       expect([answer.status, answer.headers['x-causeway-cache']]).toEqual([200, 'BYPASS']);
     }
     expect(gateway.mock.requests()).toHaveLength(2);
-    expect(gateway.errorLog()).toContain('a fetch cannot begin: connect');
+    await gateway.waitForLog('a fetch cannot begin: connect');
   });
 });
 

@@ -79,6 +79,8 @@ export interface TestGateway {
     matches: (line: Record<string, unknown>) => boolean,
     timeoutMs?: number,
   ): Promise<Record<string, unknown>>;
+  /** Waits until nginx's stderr holds a text: what one worker did shows to others before it has said so. */
+  waitForLog(text: string | RegExp): Promise<true>;
   /** A text that must be found in no log; checked when the gateway stops. */
   secret(text: string): string;
   /** Resolves an environment as this gateway's, with other settings. */
@@ -91,6 +93,9 @@ export interface TestGateway {
 export const UPSTREAM_SECRET = 'sk-ant-mock-upstream-credential-0123456789';
 /** A host name for the mock: what the certificate holds and the gateway must send as `Host` and SNI. */
 export const UPSTREAM_HOST = 'api.claude.test';
+
+/** How long what comes soon is waited for, in ms: long enough for a machine that does much else, and nothing asserts it. */
+const PATIENCE_MS = 15_000;
 
 let sharedAuthority: Promise<Authority> | undefined;
 
@@ -229,7 +234,15 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     authority: ca,
     lines: () => reader.lines(),
     errorLog,
-    waitForLine: (matches, timeoutMs = 5000) => eventually(() => reader.lines().find(matches), timeoutMs),
+    waitForLine: (matches, timeoutMs = PATIENCE_MS) => eventually(() => reader.lines().find(matches), timeoutMs),
+    waitForLog: async (text) => {
+      const found = (): boolean => (typeof text === 'string' ? errorLog().includes(text) : text.test(errorLog()));
+      try {
+        return await eventually(() => (found() ? true : undefined));
+      } catch {
+        throw new Error(`${String(text)} is not in the log: ${errorLog()}`);
+      }
+    },
     secret: (text) => {
       secrets.push(text);
       return text;
@@ -302,7 +315,10 @@ async function waitReady(gateway: TestGateway): Promise<void> {
 }
 
 /** Polls until there is a value. Errors count as none, the last one is told when the time is up. */
-export async function eventually<T>(probe: () => T | undefined | Promise<T | undefined>, timeoutMs = 5000): Promise<T> {
+export async function eventually<T>(
+  probe: () => T | undefined | Promise<T | undefined>,
+  timeoutMs = PATIENCE_MS,
+): Promise<T> {
   const end = Date.now() + timeoutMs;
   let last: unknown;
   for (;;) {

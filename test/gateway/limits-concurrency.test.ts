@@ -160,7 +160,7 @@ describe.each([{ valkey: false }, { valkey: true }])('the places of a consumer (
     expect(Date.now() - begun).toBeLessThan(8000);
     await expectPlaces(gateway, 'five', PLACES);
     expect(gateway.nginx.workers().filter((pid) => killed.includes(pid))).toEqual([]);
-    expect(gateway.errorLog()).toContain('died holding');
+    await gateway.waitForLog('died holding');
     await Promise.all(held.map(({ answer }) => expect(answer).rejects.toThrow()));
   });
 

@@ -30,7 +30,7 @@ test.each(Object.entries(impostors))(
         expect(answer.headers['request-id']).toMatch(/^req_/);
       }
       expect(gateway.mock.requests()).toEqual([]);
-      expect(gateway.errorLog()).toMatch(/upstream SSL certificate (verify error|does not match)/);
+      await gateway.waitForLog(/upstream SSL certificate (verify error|does not match)/);
       await gateway.waitForLine((line) => line['refusal'] === 'upstream_unreachable' && line['status'] === 502);
     } finally {
       await gateway.stop();

@@ -190,7 +190,7 @@ describe('how it signs in', () => {
       { ...target, caFile, host: '127.0.0.1' },
     ]) {
       const wary = await gatewayWith(other);
-      await eventually(() => (/Valkey is left alone for now: TLS: /.test(wary.errorLog()) ? true : undefined));
+      await wary.waitForLog(/Valkey is left alone for now: TLS: /);
       expect((await call(wary, 'GET', 'a')).problem).toBe('down');
     }
   });
@@ -203,7 +203,7 @@ describe('how it signs in', () => {
       user: 'causeway',
       password: 'another-password-0123456789',
     });
-    await eventually(() => (gateway.errorLog().includes('sign-in refused (WRONGPASS)') ? true : undefined));
+    await gateway.waitForLog('sign-in refused (WRONGPASS)');
     expect(new Set(await problems(gateway, 20))).toEqual(new Set(['down']));
     await gateway.waitForLine((line) => line['ValkeyUp'] === 0);
     await valkey.command('ACL', 'SETUSER', 'causeway', 'on', '>another-password-0123456789', ...RIGHTS);
@@ -214,7 +214,7 @@ describe('how it signs in', () => {
   test('nor is it used without a password that it asks for', async () => {
     const valkey = await valkeyWith({ password: PASSWORD });
     const gateway = await gatewayWith({ host: '127.0.0.1', port: portOf(valkey) });
-    await eventually(() => (gateway.errorLog().includes('left alone for now: NOAUTH') ? true : undefined));
+    await gateway.waitForLog('left alone for now: NOAUTH');
     expect((await call(gateway, 'GET', 'a')).problem).toBe('down');
   });
 });
@@ -223,7 +223,7 @@ describe('when it fails', () => {
   test('and is not there at first, it is used as soon as it is', async () => {
     const port = await freePort();
     const gateway = await gatewayWith({ host: '127.0.0.1', port, password: PASSWORD });
-    await eventually(() => (gateway.errorLog().includes('left alone for now: connection refused') ? true : undefined));
+    await gateway.waitForLog('left alone for now: connection refused');
     expect(new Set(await problems(gateway, 20))).toEqual(new Set(['down']));
     await valkeyWith({ port, password: PASSWORD });
     await back(gateway);
@@ -246,7 +246,7 @@ describe('when it fails', () => {
     await gateway.waitForLine((line) => line['ValkeyUp'] === 0);
     valkey.resume();
     await back(gateway);
-    await eventually(() => (gateway.errorLog().includes('Valkey is back') ? true : undefined));
+    await gateway.waitForLog('Valkey is back');
   });
 
   test('while nobody asks it, that shows too', async () => {
@@ -321,7 +321,7 @@ describe('when it fails', () => {
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
     const gateway = await gatewayWith({ host: '127.0.0.1', port: address.port });
-    await eventually(() => (gateway.errorLog().includes('left alone for now: protocol') ? true : undefined));
+    await gateway.waitForLog('left alone for now: protocol');
     expect((await call(gateway, 'GET', 'a')).problem).toBe('down');
   });
 });
