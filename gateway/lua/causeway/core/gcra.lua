@@ -11,8 +11,9 @@
 -- its own place in the order, and takes its step back if that place is beyond the tolerance, and whatever it moved too
 -- far. A key lives little longer than until its bucket is empty, so a new spell begins with `incr`'s own atomic init.
 -- What is left:
---   - What is taken back is visible until then, some microseconds: another request of the same key may be refused,
---     at the very edge or as an idle spell ends. The token is not lost; the next request gets it.
+--   - What is taken back is visible until then, some microseconds unless the worker is put off in between: another
+--     request of the same key may be refused at the very edge, or as an idle spell ends, where the burst is worth less
+--     than MARGIN_MS for each further worker. The token is not lost; the next request gets it.
 --   - Two workers that pass at the same moment may set the key's end in the wrong order, and two that find a key just
 --     out of date (their clocks differ by milliseconds) may account for one step together. Either way at most
 --     workers - 1 requests go uncounted, once per idle spell.
