@@ -222,4 +222,33 @@ describe('emf.line', function()
       end
     end)
   end)
+
+  it('is the same with properties that lines have in common', function()
+    local own = { RequestId = 'r1', Status = 200 }
+    local shared = { Consumer = 'a "b"', Cached = false, Nothing = 0 / 0, Number = 1.5 }
+    local metrics = { { metrics = { Requests = 1, Latency = 2, Tokens = 3 } } }
+    for _, places in ipairs { { base(own), shared }, { own, base(shared) }, { {}, base { Consumer = 'x' } } } do
+      local all = {}
+      for _, properties in ipairs(places) do
+        for name, value in pairs(properties) do
+          all[name] = value
+        end
+      end
+      local kept = emf.share(CATALOGUE, places[2])
+      for _ = 1, 2 do
+        assert.same(
+          cjson.decode(emf.line(CATALOGUE, NOW, metrics, all)),
+          cjson.decode(emf.line(CATALOGUE, NOW, metrics, places[1], kept))
+        )
+      end
+      -- A directive with dimensions of its own looks for them there too.
+      local own_dimensions = { { metrics = { Tokens = 3 }, dimensions = { { 'Consumer' } } } }
+      assert.same(
+        cjson.decode(emf.line(CATALOGUE, NOW, own_dimensions, all)),
+        cjson.decode(emf.line(CATALOGUE, NOW, own_dimensions, places[1], kept))
+      )
+    end
+    assert.has_error(function() emf.share(CATALOGUE, { Requests = 1 }) end)
+    assert.has_error(function() emf.share(CATALOGUE, { Table = {} }) end)
+  end)
 end)

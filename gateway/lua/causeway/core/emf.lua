@@ -108,8 +108,7 @@ local function compile(catalogue)
 end
 
 -- Dimension values that CloudWatch takes: not empty, not blank.
-local function has_dimension(properties, name)
-  local value = properties[name]
+local function is_dimension_value(value)
   local kind = type(value)
   if kind == 'number' then
     return true
@@ -137,7 +136,7 @@ local function assert_dimensions(made, name, sets)
 end
 
 -- The array CloudWatchMetrics: metrics with the same dimension sets share one entry.
-local function build_head(catalogue, made, directives, properties)
+local function build_head(catalogue, made, directives, properties, shared)
   local groups, order = {}, {}
   for _, directive in ipairs(directives) do
     for _, name in ipairs(made.names) do
@@ -150,7 +149,7 @@ local function build_head(catalogue, made, directives, properties)
         for _, set in ipairs(directive.dimensions or catalogue[name].dimensions) do
           local whole = true
           for _, dimension in ipairs(set) do
-            whole = whole and has_dimension(properties, dimension)
+            whole = whole and (shared.has[dimension] or is_dimension_value(properties[dimension]))
           end
           if whole then
             sets[#sets + 1] = set
@@ -307,6 +306,28 @@ local function put_properties(out, catalogue, made, properties)
   end
 end
 
+-- What no properties are put into.
+local NOTHING = { members = '', has = {}, bits = 0 }
+
+--- Properties that many lines have in common, put into JSON once.
+-- @param catalogue   the generated table of metrics
+-- @param properties  as those of `put`
+-- @return a table to be given to `put`; it holds nothing of `properties`. Throws what `put` throws of properties
+function _M.share(catalogue, properties)
+  local made = compiled[catalogue] or compile(catalogue)
+  local members, has, bits = {}, {}, 0
+  for name, value in pairs(properties) do
+    members[#members + 1] = member_json(made, catalogue, name, value)
+  end
+  for index, name in ipairs(made.dimensions) do
+    if is_dimension_value(properties[name]) then
+      has[name] = true
+      bits = bits + made.dimension_bit[index]
+    end
+  end
+  return { members = concat(members), has = has, bits = bits }
+end
+
 -- The same metric in two directives is one member of the line, so it can have one value only.
 local function assert_no_conflict(directives)
   local seen = {}
@@ -351,17 +372,19 @@ end
 --   `dimensions` each metric has its own of the catalogue; with them, only these, each of which the catalogue must
 --   have. NaN and infinite values are left out. Each metric stands in one directive only.
 -- @param properties    `{ name = string | number | boolean }`: the dimensions' values and whatever else helps a reader
+-- @param shared        optional, of `share`: further properties, none of which stands in `properties` too
 -- Throws on what only a programming error can cause: an unknown metric or dimension, a value of a wrong type, a
 -- property called like a metric.
-function _M.put(out, catalogue, timestamp_ms, directives, properties)
+function _M.put(out, catalogue, timestamp_ms, directives, properties, shared)
   local made = compiled[catalogue] or compile(catalogue)
   local directive_count = #directives
   if directive_count > 1 then
     assert_no_conflict(directives)
   end
-  out:put('{')
+  shared = shared or NOTHING
+  out:put('{', shared.members)
   put_properties(out, catalogue, made, properties)
-  local low, high, explicit = 0, 0, directive_count > 1
+  local low, high, explicit = 0, shared.bits, directive_count > 1
   for index = 1, directive_count do
     local directive = directives[index]
     low, high = put_metrics(out, catalogue, made, directive.metrics, low, high)
@@ -370,18 +393,18 @@ function _M.put(out, catalogue, timestamp_ms, directives, properties)
   local head
   if explicit then
     -- Rare: gauges with dimensions of their own. What is kept below is by metric, not by directive.
-    head = build_head(catalogue, made, directives, properties)
+    head = build_head(catalogue, made, directives, properties, shared)
   else
     local dimensions, bits = made.dimensions, made.dimension_bit
     for index = 1, #dimensions do
-      if has_dimension(properties, dimensions[index]) then
+      if is_dimension_value(properties[dimensions[index]]) then
         high = high + bits[index]
       end
     end
     local row = made.heads[low]
     head = row and row[high]
     if not head then
-      head = build_head(catalogue, made, directives, properties)
+      head = build_head(catalogue, made, directives, properties, shared)
       keep_head(made, low, high, head)
     end
   end

@@ -28,7 +28,8 @@ local EINTR, EAGAIN, POLLOUT = 4, 11, 4
 
 -- Requests that have ended, and when.
 local waiting_requests, times, count = {}, {}, 0
--- Fills the record of one: function(request, metrics, properties) -> whether there is anything to say.
+-- Fills the record of one: function(request, metrics, properties) -> what its line has in common with others
+-- (`emf.share`); nil where there is nothing to say.
 local fill
 -- Of the line that is being made. The same tables for all of them: they stay in the processor's cache.
 local metrics, properties = {}, {}
@@ -100,8 +101,9 @@ local function make(number)
     empty(metrics)
     empty(properties)
     line:reset()
-    if fill(request, metrics, properties) then
-      emf.put(line, metrics_catalogue, times[begun], directives, properties)
+    local shared = fill(request, metrics, properties)
+    if shared then
+      emf.put(line, metrics_catalogue, times[begun], directives, properties, shared)
       put_line()
     end
   end

@@ -5,6 +5,9 @@
 -- What is needed of it was put into the context by then (phase/log).
 
 local consumer_limits = require('causeway.io.consumer_limits')
+local emf = require('causeway.core.emf')
+local failover = require('causeway.core.failover')
+local metrics_catalogue = require('causeway.core.metrics')
 local settings = require('causeway.settings')
 local verdict = require('causeway.phase.verdict')
 
@@ -55,30 +58,34 @@ local function rfc3339(seconds)
       written.second, written.text = whole, os.date('!%Y-%m-%dT%H:%M:%S', whole)
     end
     written.exact = seconds
-    written.exact_text = written.text .. MILLISECONDS[math.floor((seconds - whole) * 1000)]
+    -- Whole milliseconds, of which a float of seconds may fall short by a little.
+    written.exact_text = written.text .. MILLISECONDS[math.floor((seconds - whole) * 1000 + 0.5)]
   end
   return written.exact_text
 end
 
--- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, with bars in between.
--- First numbers, then what is the same for many requests, then what may hold anything: the upstream's request-id, and
--- the user agent.
-local BAR, DOT, ZERO, NINE = 0x7C, 0x2E, 0x30, 0x39
+-- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, a line each. First
+-- numbers, then what is the same for many requests, then what is another for each client, or each request.
+local LINE_END, DOT, ZERO, NINE = 0x0A, 0x2E, 0x30, 0x39
 -- Of the request that is looked at: one at a time, for nothing here waits. Times are in milliseconds.
 local facts, facts_text = {
   request_ms = nil, request_bytes = nil, response_bytes = nil, connect_ms = nil, header_ms = nil, upstream_ms = nil,
   common = nil, upstream_request_id = nil, user_agent = nil,
 }, nil
 
--- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`.
+local function milliseconds(seconds)
+  return seconds and math.floor(seconds * 1000 + 0.5)
+end
+
+-- nginx writes one value a try, such as `-, 0.012` or `0.001 : 0.020`. The last try may have none.
 local function numbers_at(text, at)
-  local bar = find(text, '|', at, true)
-  local last, sum
-  for number in sub(text, at, bar - 1):gmatch('[%d%.]+') do
-    last = math.floor(tonumber(number) * 1000 + 0.5)
-    sum = (sum or 0) + last
+  local line_end = find(text, '\n', at, true)
+  local line = sub(text, at, line_end - 1)
+  local sum
+  for number in line:gmatch('[%d%.]+') do
+    sum = (sum or 0) + milliseconds(number)
   end
-  return last, bar + 1, sum
+  return milliseconds(tonumber(failover.last(line))), line_end + 1, sum
 end
 
 -- The number at a position, such as `1432`, or of milliseconds where it is written as seconds, such as `0.012`: nginx
@@ -92,7 +99,7 @@ local function number_at(text, at)
     local code = byte(text, at)
     if code >= ZERO and code <= NINE then
       value = value * 10 + code - ZERO
-    elseif code == BAR then
+    elseif code == LINE_END then
       if at == from then
         return nil, at + 1, nil
       end
@@ -104,34 +111,34 @@ local function number_at(text, at)
   end
 end
 
-local function last_word(text)
-  local word = text:match('([^%s,]+)%s*$')
-  return word ~= '-' and word or nil
-end
-
 -- What is the same for many requests, read once.
 local COMMON = { 'completion', 'remote_addr', 'server_protocol', 'upstream_status', 'upstream_addr' }
-local MAX_COMMON = 1024
+-- nginx takes a protocol of 16 KB: a version may have any number of zeros.
+local MAX_COMMON, MAX_COMMON_BYTES = 1024, 256
 local common, common_count = {}, 0
 
 local function read_common(text)
   local values, index = {}, 0
-  for value in (text .. '|'):gmatch('([^|]*)|') do
+  for value in (text .. '\n'):gmatch('([^\n]*)\n') do
     index = index + 1
     values[COMMON[index]] = value
   end
-  if common_count == MAX_COMMON then
-    common, common_count = {}, 0
-  end
-  common_count = common_count + 1
-  common[text] = {
+  local made = {
     completed = values.completion == 'OK',
     remote_addr = present(values.remote_addr),
     server_protocol = present(values.server_protocol),
-    upstream_status = tonumber(last_word(values.upstream_status)),
-    upstream_addr = last_word(values.upstream_addr),
+    upstream_status = tonumber(failover.last(values.upstream_status)),
+    upstream_addr = failover.last(values.upstream_addr),
+    -- What the lines of such requests have in common, by what else they have (shared_of).
+    shared = {},
   }
-  return common[text]
+  if #text <= MAX_COMMON_BYTES then
+    if common_count >= MAX_COMMON then
+      common, common_count = {}, 0
+    end
+    common[text], common_count = made, common_count + 1
+  end
+  return made
 end
 
 local function read_facts(text)
@@ -146,15 +153,15 @@ local function read_facts(text)
   facts.connect_ms, at = number_at(text, at)
   facts.header_ms, at = number_at(text, at)
   _, at, facts.upstream_ms = number_at(text, at)
-  local from, bar = at, at - 1
+  local from, line_end = at, at - 1
   for _ = 1, #COMMON do
-    bar = find(text, '|', bar + 1, true)
+    line_end = find(text, '\n', line_end + 1, true)
   end
-  local known = sub(text, from, bar - 1)
+  local known = sub(text, from, line_end - 1)
   facts.common = common[known] or read_common(known)
-  from, bar = bar + 1, find(text, '|', bar + 1, true)
-  facts.upstream_request_id = present(sub(text, from, bar - 1))
-  facts.user_agent = present(sub(text, bar + 1))
+  from, line_end = line_end + 1, find(text, '\n', line_end + 1, true)
+  facts.upstream_request_id = present(sub(text, from, line_end - 1))
+  facts.user_agent = present(sub(text, line_end + 1))
 end
 
 -- Whether the client left before the end of an answer that had begun: nginx logs the answer's own status then.
@@ -228,9 +235,7 @@ end
 
 local function add_upstream(request)
   local status = request.upstream_status
-  properties.Upstream = request.upstream
   properties.attempts = (request.attempts or 1) > 1 and request.attempts or nil
-  properties.upstreamAddress = facts.common.upstream_addr
   properties.upstreamRequestId = facts.upstream_request_id
   -- A connection of the pool took no time to connect, and says nothing of how long one takes.
   metrics.UpstreamConnectTime = above_zero(facts.connect_ms)
@@ -241,7 +246,6 @@ local function add_upstream(request)
   if not status then
     return
   end
-  properties.upstreamStatus = status
   if status >= 500 then
     metrics.UpstreamErrors5xx = 1
   end
@@ -270,8 +274,6 @@ local function add_cache(request)
     properties.coalesced = true
   end
   properties.upstreamRequestId = request.answer_id
-  properties.stream = request.stream or false
-  properties.model = request.model or request.asked_model
   if state == 'HIT' or state == 'STALE' then
     properties.cached = true
     if request.class == 'generate' then
@@ -282,9 +284,6 @@ end
 
 -- What the client saw.
 local function add_client_side(request, status, aborted)
-  properties.clientAddress = facts.common.remote_addr
-  properties.protocol = facts.common.server_protocol
-  properties.status = aborted and CLIENT_LEFT or status
   properties.userAgent = facts.user_agent
   local claude = request.claude_code
   if claude then
@@ -320,32 +319,90 @@ local function add_client_side(request, status, aborted)
   end
 end
 
+-- The model that the answer names, and the one that the line does.
+local function models_of(request)
+  local class, usage = request.route_class, request.used
+  local answered = request.balanced and usage and usage.model or nil
+  if answered or request.balanced and (usage or class == 'generate' or class == 'count')
+    or not request.balanced and request.cache
+  then
+    return answered, present(answered or request.model or request.asked_model)
+  end
+end
+
+-- An unproven credential makes no dimension: anybody could make as many as they like.
+local function has_dimension(request, status)
+  return not request.unproven or status < 400
+end
+
+local function make_shared(request, status, aborted, answered_model, model)
+  local client, upstream = not request.fetch, request.balanced
+  local known, stream = facts.common, nil
+  if upstream or client and request.cache then
+    stream = request.stream or false
+  end
+  return emf.share(metrics_catalogue, {
+    Environment = settings.environment,
+    Region = settings.region,
+    RouteClass = request.route_class,
+    Consumer = has_dimension(request, status) and request.consumer_id or nil,
+    consumer = request.consumer_id,
+    method = request.method,
+    clientAddress = client and known.remote_addr or nil,
+    protocol = client and known.server_protocol or nil,
+    status = client and (aborted and CLIENT_LEFT or status) or nil,
+    Upstream = upstream and request.upstream or nil,
+    upstreamAddress = upstream and known.upstream_addr or nil,
+    upstreamStatus = upstream and request.upstream_status or nil,
+    Model = as_dimension(answered_model),
+    model = model,
+    stream = stream,
+  })
+end
+
+local MAX_SHARED, MAX_SHARED_BYTES = 64, 256
+
+-- What the request's line has in common with those of many others. Of requests whose facts have that in common, there
+-- are few kinds.
+local function shared_of(request, status, aborted)
+  local answered_model, model = models_of(request)
+  local kinds = facts.common.shared
+  local kind = (request.consumer_id or '') .. '\n' .. (request.route_class or '') .. '\n' .. (request.upstream or '')
+    .. '\n' .. (request.method or '') .. '\n' .. (model or '') .. '\n' .. status
+    .. (answered_model and 'm' or '') .. (aborted and 'a' or '') .. (request.balanced and 'b' or '')
+    .. (request.stream and 's' or '') .. (request.fetch and 'f' or '') .. (request.unproven and 'u' or '')
+    .. (request.cache and 'c' or '')
+  local shared = kinds[kind]
+  if shared then
+    return shared
+  end
+  shared = make_shared(request, status, aborted, answered_model, model)
+  if #kind <= MAX_SHARED_BYTES then
+    if (kinds.count or 0) >= MAX_SHARED then
+      kinds = {}
+      facts.common.shared = kinds
+    end
+    kinds[kind], kinds.count = shared, (kinds.count or 0) + 1
+  end
+  return shared
+end
+
 --- Fills the record of a request that has ended.
 -- @tparam table request
 -- @tparam table into_metrics empty
 -- @tparam table into_properties empty
--- @treturn boolean whether there is anything to say
+-- @treturn table|nil what the line has in common with others (`emf.share`); nil where there is nothing to say
 function M.fill(request, into_metrics, into_properties)
   M.conclude(request)
   metrics, properties = into_metrics, into_properties
   read_facts(request.facts)
   local status = request.status
   local aborted = left_midway(request, status)
-  properties.Environment = settings.environment
-  properties.Region = settings.region
   properties.requestId = request.id
-  properties.method = request.method
   -- As it was sent, without the query: decoded, an encoded question mark would look like one.
   properties.path = path_of(request.target)
   properties.startTime = rfc3339(request.began_at)
-  local route_class = request.route_class
-  properties.RouteClass = route_class
   properties.aborted = aborted or nil
-  properties.consumer = request.consumer_id
-  -- An unproven credential makes no dimension: anybody could make as many as they like.
-  if not request.unproven or status < 400 then
-    properties.Consumer = request.consumer_id
-  end
   properties.refusal = request.refusal
   if request.fetch then
     properties.fetch = true
@@ -358,21 +415,15 @@ function M.fill(request, into_metrics, into_properties)
   end
   if request.balanced then
     add_upstream(request)
-    properties.stream = request.stream or false
     if request.broken_off then
       metrics.UpstreamStreamsBroken = 1
     end
-    local usage = request.used
-    if usage then
-      add_usage(usage)
-      properties.Model = as_dimension(usage.model)
-      properties.model = usage.model or request.model or request.asked_model
-    elseif route_class == 'generate' or route_class == 'count' then
-      properties.model = request.model or request.asked_model
+    if request.used then
+      add_usage(request.used)
     end
   end
   -- A fetch that ended before any upstream was asked has nothing to say; the clients' lines say why.
-  return not request.fetch or next(metrics) ~= nil
+  return (not request.fetch or next(metrics) ~= nil) and shared_of(request, status, aborted) or nil
 end
 
 return M
