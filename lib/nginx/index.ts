@@ -1,6 +1,7 @@
 import type { Environment } from '../config';
 import { addressLimitConf, clientAddressConf, coreConf, logConf, luaConf, nginxConf } from './files/core';
 import { attemptsConf, failoverConf } from './files/attempts';
+import { factsConf } from './files/facts';
 import { cachedConf, fetchListenerConf } from './files/fetch';
 import { errorsConf, healthConf, listenConf, routesConf } from './files/server';
 import { upstreamConf, upstreamsConf } from './files/upstreams';
@@ -24,6 +25,7 @@ export function renderGateway(environment: Environment, placement: Placement): R
     'http/client-address.conf': clientAddressConf(environment, placement),
     'http/address-limit.conf': addressLimitConf(environment),
     'http/lua.conf': luaConf(environment, placement),
+    'http/facts.conf': factsConf(),
     'http/log.conf': logConf(),
     'http/upstreams.conf': upstreamsConf(environment),
     ...Object.fromEntries(

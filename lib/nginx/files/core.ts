@@ -32,6 +32,7 @@ export function nginxConf(environment: Environment, placement: Placement): strin
       directive('include', 'http/client-address.conf'),
       directive('include', 'http/address-limit.conf'),
       directive('include', 'http/lua.conf'),
+      directive('include', 'http/facts.conf'),
       directive('include', 'http/log.conf'),
       directive('include', 'http/upstreams.conf'),
       '',
@@ -190,32 +191,7 @@ function valkeyTls({ valkey, systemCaFile }: Placement): string[] {
   ];
 }
 
-/** What gateway/lua/causeway/phase/record.lua reads, in its order. */
-const FACTS = [
-  'request_time',
-  'request_length',
-  'bytes_sent',
-  'upstream_connect_time',
-  'upstream_header_time',
-  'upstream_response_time',
-  'request_completion',
-  'remote_addr',
-  'server_protocol',
-  'upstream_status',
-  'upstream_addr',
-  'upstream_http_request_id',
-  'http_user_agent',
-];
-
 /** One line a request, built and written in Lua: a plain log_format is invalid JSON as soon as a variable is empty or a list. */
 export function logConf(): string {
-  return file(
-    comment(
-      'What Lua asks of nginx for the line, at once: each question costs it a fifth of a microsecond. No header can hold',
-      'the line ends between them.',
-    ),
-    block('map $request_method $causeway_facts', [`default "${FACTS.map((name) => `$${name}`).join('\\n')}";`]),
-    directive('access_log', 'off'),
-    block('exit_worker_by_lua_block', [phase('exit_worker')]),
-  );
+  return file(directive('access_log', 'off'), block('exit_worker_by_lua_block', [phase('exit_worker')]));
 }

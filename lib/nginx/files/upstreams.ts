@@ -35,7 +35,12 @@ export function upstreamConf(upstream: Upstream, { timeouts }: Environment, plac
     comment(
       'The raw request line as the client sent it: a path that nginx normalised would no longer be the same request.',
     ),
-    directive('proxy_pass', `https://${poolName(upstream)}${upstream.basePath}$request_uri`),
+    // Without a path nginx sends what came, as it came, and spares itself to find the pool anew for each request.
+    directive(
+      'proxy_pass',
+      `https://${poolName(upstream)}${upstream.basePath === '' ? '' : `${upstream.basePath}$request_uri`}`,
+    ),
+    directive('proxy_redirect', 'off'),
     directive('proxy_http_version', '1.1'),
     directive('proxy_set_header', 'Host', host),
     comment('Empty values are not sent: the pool keeps its connections, and the credential is the one Lua chose.'),

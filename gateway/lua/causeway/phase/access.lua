@@ -70,8 +70,8 @@ function M.run()
     limits.take(request)
     apply_policy(request, var)
   end
-  local connection = var.http_connection
-  if connection and connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then
+  local connection = request.head.connection
+  if connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' then
     strip_nominated(connection)
   end
   if request.consumer then

@@ -41,7 +41,7 @@ local function new_context(key, id, started, none)
     key = key, id = id, started = started,
     -- phase/rewrite: whose it is, and what it asks for.
     consumer = none, consumer_id = none, denied = none,
-    method = none, target = none, class = none, route_class = none,
+    head = none, method = none, target = none, class = none, route_class = none,
     -- phase/access: what it holds.
     requests_slot = none, streams_slot = none,
     -- phase/attempt and phase/balancer: the way to its upstream. Times are monotonic ms.

@@ -32,6 +32,42 @@ local function strip_nominated(connection)
   end
 end
 
+-- What is told of an upstream's answer, read once: text -> kind.
+local MAX_KINDS, MAX_KIND_BYTES = 256, 256
+local kinds, kind_count = {}, 0
+
+local function is_of(content_type, prefix)
+  return content_type:find(prefix, 1, true) == 1
+end
+
+local function kind_of(content_type)
+  return { is_stream = is_of(content_type, 'text/event-stream'), is_json = is_of(content_type, 'application/json') }
+end
+
+local function read_kind(text)
+  local connection, framed, content_type = text:match('^([^\n]*)\n([^\n]*)\n([^\n]*)$')
+  local kind = kind_of(content_type)
+  kind.unframed = framed == ''
+  kind.nominates = connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' and connection or nil
+  if #text <= MAX_KIND_BYTES then
+    if kind_count == MAX_KINDS then
+      kinds, kind_count = {}, 0
+    end
+    kinds[text], kind_count = kind, kind_count + 1
+  end
+  return kind
+end
+
+-- What kind of answer it is: an upstream's, or one that others have fetched.
+local function answer_kind(request)
+  if request.balanced then
+    local text = ngx.var.causeway_answer_head
+    return kinds[text] or read_kind(text)
+  end
+  local content_type = ngx.header['content-type']
+  return type(content_type) == 'string' and kind_of(content_type) or {}
+end
+
 function M.run()
   local request = context.get()
   if not request or request.copy then
@@ -56,27 +92,22 @@ function M.run()
   if request.balanced then
     consumer_limits.read_announcement(request)
   end
-  local connection = ngx.var.upstream_http_connection
-  if connection and connection ~= 'keep-alive' and connection ~= 'close' then
-    strip_nominated(connection)
+  local kind = answer_kind(request)
+  if kind.nominates then
+    strip_nominated(kind.nominates)
   end
-  local content_type = ngx.header['content-type']
-  if type(content_type) ~= 'string' then
-    return
-  end
-  local is_stream = content_type:find('text/event-stream', 1, true) == 1
-  if is_stream then
+  if kind.is_stream then
     context.mark_stream(request)
   elseif request.probe and ngx.status < 400 then
     breaker.succeeded(request)
   end
   if request.class == 'generate' and ngx.status == 200 then
-    if is_stream then
+    if kind.is_stream then
       request.usage = usage.sse()
-    elseif content_type:find('application/json', 1, true) == 1 then
+    elseif kind.is_json then
       request.usage = usage.json()
       -- An answer that only the end of its connection ends may have been cut where it looks whole.
-      request.unframed = not (ngx.var.upstream_http_content_length or ngx.var.upstream_http_transfer_encoding)
+      request.unframed = kind.unframed
     end
   end
 end

@@ -64,7 +64,7 @@ local function rfc3339(seconds)
   return written.exact_text
 end
 
--- What nginx knows of the request at its end, asked for at once: http/log.conf puts it together, a line each. First
+-- What nginx knows of the request at its end, asked for at once: http/facts.conf puts it together, a line each. First
 -- numbers, then what is the same for many requests, then what is another for each client, or each request.
 local LINE_END, DOT, ZERO, NINE = 0x0A, 0x2E, 0x30, 0x39
 -- Of the request that is looked at: one at a time, for nothing here waits. Times are in milliseconds.

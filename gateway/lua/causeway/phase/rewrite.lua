@@ -9,6 +9,8 @@ local route = require('causeway.core.route')
 local settings = require('causeway.settings')
 local sha256 = require('causeway.io.sha256')
 
+local find, sub = string.find, string.sub
+
 local M = {}
 
 -- One value of a header that may have come on several lines: nginx joins them by commas from 1.23 on (before, it gives
@@ -30,10 +32,9 @@ end
 --- The credential that the client sent: one of the two headers, or both when they agree (Claude Code's apiKeyHelper).
 -- @treturn string|nil
 -- @treturn nil|string why there is none: 'missing', 'malformed' or 'disagree'
-local function client_credential(var)
-  local key, authorization = var.http_x_api_key, var.http_authorization
+local function client_credential(key, authorization)
   local bearer
-  if authorization and authorization ~= '' then
+  if authorization ~= '' then
     bearer = authorization:match('^[Bb][Ee][Aa][Rr][Ee][Rr] +([^%s]+)$')
     if not bearer then
       return nil, 'malformed'
@@ -41,7 +42,7 @@ local function client_credential(var)
   end
   if key == '' then
     key = nil
-  elseif key then
+  else
     key = single(key)
     if not key then
       return nil, 'disagree'
@@ -97,7 +98,7 @@ end
 -- that, anybody could make as many consumers as they like.
 local function take_credential(request, credential)
   -- What browsers ask beforehand is answered without a look at the credential: it proves nothing, and is nobody's.
-  if ngx.req.get_method() == 'OPTIONS' then
+  if request.method == 'OPTIONS' then
     request.unproven = true
     return
   end
@@ -110,8 +111,8 @@ local function take_credential(request, credential)
   end
 end
 
-local function authenticate(request, var)
-  local credential, problem = client_credential(var)
+local function authenticate(request, key, authorization)
+  local credential, problem = client_credential(key, authorization)
   if not credential then
     local refusal = REFUSALS[problem]
     return deny(401, refusal[1], refusal[2])
@@ -122,43 +123,42 @@ local function authenticate(request, var)
   take_credential(request, credential)
 end
 
--- Request targets that were good lately: method -> target -> class. Most requests are for a few of them, and the look
--- is quicker than the check.
-local MAX_KEPT, MAX_KEPT_BYTES = 512, 128
+-- What is told of a request beside its credential, and was good lately: text -> head. Most requests have one of a few.
+local MAX_KEPT, MAX_KEPT_BYTES = 512, 256
 local kept, kept_count = {}, 0
 
-local function keep(method, target, class)
-  if #target > MAX_KEPT_BYTES then
+local function keep(text, head)
+  if #text > MAX_KEPT_BYTES then
     return
   end
   if kept_count == MAX_KEPT then
     kept, kept_count = {}, 0
   end
-  local targets = kept[method]
-  if not targets then
-    targets = {}
-    kept[method] = targets
-  end
-  targets[target] = class
-  kept_count = kept_count + 1
+  kept[text], kept_count = head, kept_count + 1
 end
 
-local function check_route(request, var)
-  local method, target = ngx.req.get_method(), var.request_uri
-  request.method, request.target = method, target
-  request.class = kept[method] and kept[method][target]
-  if request.class then
+-- The head of a request that is like none before: `{ connection, method, target, class }`, the last of which it does
+-- not have yet.
+local function read_head(text)
+  local connection, method, target = text:match('^([^\n]*)\n(%S+) ([^\n]*)$')
+  return { connection = connection, method = method, target = target, class = nil }
+end
+
+local function check_route(request, head, text, var)
+  request.class = head.class
+  if head.class then
     return nil
   end
-  local path_problem = route.check_path(target)
+  local path_problem = route.check_path(head.target)
   if path_problem then
     return deny(400, 'odd_path', 'The path is not allowed: ' .. path_problem .. '.')
   end
-  request.class = route.classify(method, var.uri)
+  request.class = route.classify(head.method, var.uri)
   if request.class == 'admin' and not settings.allow_admin_api then
     return deny(403, 'admin_api', 'The Admin API is not reachable through this gateway.')
   end
-  keep(method, target, request.class)
+  head.class = request.class
+  keep(text, head)
 end
 
 local MAPPED_IPV4 = ('\0'):rep(10) .. '\255\255'
@@ -187,12 +187,19 @@ function M.run(route_class, upstream)
   local request = context.begin(clock.monotonic_ms())
   request.route_class, request.upstream = route_class, upstream
   local var = ngx.var
-  local denied = authenticate(request, var)
+  -- Two credentials, a line each, and what stands beside them (http/facts.conf).
+  local all = var.causeway_head
+  local key_end = find(all, '\n', 1, true)
+  local authorization_end = find(all, '\n', key_end + 1, true)
+  local text = sub(all, authorization_end + 1)
+  local head = kept[text] or read_head(text)
+  request.head, request.method, request.target = head, head.method, head.target
+  local denied = authenticate(request, sub(all, 1, key_end - 1), sub(all, key_end + 1, authorization_end - 1))
   local key = ''
   if (denied or request.unproven) and denied ~= NOT_READY then
     key = M.address_key()
   end
-  request.denied = denied or check_route(request, var)
+  request.denied = denied or check_route(request, head, text, var)
   return key
 end
 
