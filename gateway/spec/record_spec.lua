@@ -47,8 +47,10 @@ end
 
 local function request(other)
   local made = {
-    id = 'req_1', started = 1000, ended = 1042, began_at = 1795430000.123, passed = 1001, balanced = 1002, whole = true,
-    method = 'POST', target = '/v1/messages', route_class = 'generate', consumer_id = 'team-a', upstream = 'anthropic',
+    id = 'req_1', started = 1000, ended = 1042, began_at = 1795430000.123, passed = 1001, balanced = 1002,
+    whole = true,
+    head = { method = 'POST', target = '/v1/messages' }, route_class = 'generate', consumer_id = 'team-a',
+    upstream = 'anthropic',
     status = 200, facts = facts(), concluded = true, upstream_status = 200,
   }
   for name, value in pairs(other or {}) do
@@ -136,8 +138,11 @@ describe('the line of a request', function()
           upstream_status = one_of { '200', '529', '502, 200', '-', '' }, server_protocol = one_of { 'HTTP/1.1', '' },
           upstream_request_id = one_of { 'req_1', '' }, user_agent = one_of { '', 'curl' },
         },
-        target = one_of { '/v1/messages', '/v1/messages?beta=true', '/v1/models' },
-        method = one_of { 'POST', 'GET' }, route_class = one_of { 'generate', 'count', 'models' },
+        head = {
+          method = one_of { 'POST', 'GET', 'none' },
+          target = one_of { '/v1/messages', '/v1/messages?beta=true', '/v1/models' },
+        },
+        route_class = one_of { 'generate', 'count', 'models' },
         consumer_id = one_of { 'team-a', 'team-b' }, upstream = one_of { 'anthropic', 'bedrock' },
         status = one_of { 200, 401, 429, 499, 529 }, unproven = one_of { true, 'none' },
         stream = one_of { true, 'none' }, refusal = one_of { 'rate', 'none', 'none' }, fetch = one_of { true, 'none' },
@@ -159,7 +164,8 @@ describe('the line of a request', function()
     local before = collectgarbage 'count'
     for number = 1, 3000 do
       line_of(record, request {
-        status = 401, balanced = false, method = 'M' .. number % 1500, consumer_id = ('c'):rep(200) .. number,
+        status = 401, balanced = false, head = { method = 'M' .. number % 1500 },
+        consumer_id = ('c'):rep(200) .. number,
         facts = facts { server_protocol = 'HTTP/1.' .. ('0'):rep(10000 + number) .. '1', upstream_status = '-' },
       })
     end

@@ -89,8 +89,8 @@ function M.new(request, place, body)
     class = class,
     request_id = request.id,
     upstream_credential = request.consumer.upstreamCredential,
-    method = request.method,
-    target = request.target,
+    method = request.head.method,
+    target = request.head.target,
     body = body,
     silent_seconds = settings.fetch.silent_seconds[class] + MARGIN_SECONDS,
   }

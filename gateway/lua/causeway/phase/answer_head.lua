@@ -110,7 +110,7 @@ end
 local function say_use(request, asked)
   local header = ngx.header
   local seconds = settings.cache.ttl.client_seconds
-  if request.method ~= 'GET' then
+  if request.head.method ~= 'GET' then
     header['cache-control'] = 'private, no-store'
   elseif seconds > 0 and request.cache ~= 'STALE' then
     header['cache-control'] = 'private, max-age=' .. seconds .. M.of_edge()
@@ -143,7 +143,7 @@ end
 -- @treturn boolean whether the client has it already: then there is no body to send
 function M.copy(request, copy)
   local entry, header, asked = copy.entry, ngx.header, take_conditions(request)
-  local same = request.method == 'GET' and conditional.matches(asked['if-none-match'], entry.etag)
+  local same = request.head.method == 'GET' and conditional.matches(asked['if-none-match'], entry.etag)
   request.answer_id = set(entry.headers, OWN, same and OF_BODY or NONE)
   header['etag'] = entry.etag
   header['age'] = copy.age and math.floor(copy.age)

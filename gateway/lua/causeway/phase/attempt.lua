@@ -122,7 +122,7 @@ local READS = { GET = true, HEAD = true }
 -- that all of them are known to serve.
 local function may_go_anywhere(request, var)
   local class = request.route_class
-  if not settings.attempts[class] or request.class ~= class or class == 'models' and not READS[request.method] then
+  if not settings.attempts[class] or request.class ~= class or class == 'models' and not READS[request.head.method] then
     return false
   end
   requested.receive(request)

@@ -91,8 +91,8 @@ local function place_of(request, body)
     consumer = consumer.id,
     credential_hash = request.credential_hash,
     upstream_credential = consumer.upstreamCredential,
-    method = request.method,
-    target = request.target,
+    method = request.head.method,
+    target = request.head.target,
     -- By names in lower case: lines of one name stay in their order, however each is spelled.
     headers = request.headers,
     body_sha256 = body and sha256.hex_in_pieces(body, request_body.SCAN_OPTIONS),
@@ -172,7 +172,7 @@ local function seek(request, want, head)
     return body_reason
   end
   place = place or place_of(request, body)
-  if not place or not fetch_request.is_plain(request.target) then
+  if not place or not fetch_request.is_plain(request.head.target) then
     return 'unready'
   end
   local job = fetch_request.new(request, place, body)
@@ -205,7 +205,7 @@ end
 -- @tparam table request context
 -- @tparam table var ngx.var
 function M.run(request, var)
-  local class, method = request.class, request.method
+  local class, method = request.class, request.head.method
   if not cache.tiers or cache_request.METHODS[class] ~= method or request.route_class ~= class then
     return
   end

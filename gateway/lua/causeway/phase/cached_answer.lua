@@ -110,7 +110,7 @@ local function answer(request, reader)
   if head.is_stream then
     context.mark_stream(request)
   end
-  if request.method ~= 'GET' or head.status ~= 200 then
+  if request.head.method ~= 'GET' or head.status ~= 200 then
     answer_head.flight(request, head)
     return pass_on(request, reader)
   end

@@ -55,7 +55,7 @@ function M.run(route_class, upstream)
   end
   local request = context.begin(clock.monotonic_ms(), id)
   request.route_class, request.class, request.upstream = route_class, route_class, upstream
-  request.method, request.target = ngx.req.get_method(), var.request_uri
+  request.head = { method = ngx.req.get_method(), target = var.request_uri }
   request.consumer_id = consumer_id
   request.consumer = consumer_of(request, consumer_id, upstream_credential, var)
   -- It may not come back.

@@ -107,7 +107,7 @@ function M.run()
     elseif kind.is_json then
       request.usage = usage.json()
       -- An answer that only the end of its connection ends may have been cut where it looks whole.
-      request.unframed = kind.unframed
+      request.unframed = kind.unframed or nil
     end
   end
 end

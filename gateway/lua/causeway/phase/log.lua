@@ -50,9 +50,9 @@ local function take_facts(request, var)
   request.claude_code = claude_code(request.facts, var)
   request.began_at = ngx.req.start_time()
   request.ended = clock.monotonic_ms()
-  if not request.method then
+  if not request.head then
     -- Not nginx's own variable: it says GET once an own error has been redirected to.
-    request.method, request.target = (var.request or ''):match('^([%u_%-]+) '), var.request_uri
+    request.head = { method = (var.request or ''):match('^([%u_%-]+) '), target = var.request_uri }
   end
 end
 

@@ -204,7 +204,7 @@ function M.conclude(request)
   local usage = reader and reader:finish(aborted or not request.whole, request.unframed)
   request.used = usage
   request.upstream_status = facts.common.upstream_status
-  request.broken_off = verdict.settle(request, request.upstream_status, aborted, usage)
+  request.broken_off = verdict.settle(request, request.upstream_status, aborted, usage) or nil
   if usage then
     consumer_limits.count_usage(request, usage)
   end
@@ -347,7 +347,7 @@ local function make_shared(request, status, aborted, answered_model, model)
     RouteClass = request.route_class,
     Consumer = has_dimension(request, status) and request.consumer_id or nil,
     consumer = request.consumer_id,
-    method = request.method,
+    method = request.head.method,
     clientAddress = client and known.remote_addr or nil,
     protocol = client and known.server_protocol or nil,
     status = client and (aborted and CLIENT_LEFT or status) or nil,
@@ -368,7 +368,7 @@ local function shared_of(request, status, aborted)
   local answered_model, model = models_of(request)
   local kinds = facts.common.shared
   local kind = (request.consumer_id or '') .. '\n' .. (request.route_class or '') .. '\n' .. (request.upstream or '')
-    .. '\n' .. (request.method or '') .. '\n' .. (model or '') .. '\n' .. status
+    .. '\n' .. (request.head.method or '') .. '\n' .. (model or '') .. '\n' .. status
     .. (answered_model and 'm' or '') .. (aborted and 'a' or '') .. (request.balanced and 'b' or '')
     .. (request.stream and 's' or '') .. (request.fetch and 'f' or '') .. (request.unproven and 'u' or '')
     .. (request.cache and 'c' or '')
@@ -400,7 +400,7 @@ function M.fill(request, into_metrics, into_properties)
   local aborted = left_midway(request, status)
   properties.requestId = request.id
   -- As it was sent, without the query: decoded, an encoded question mark would look like one.
-  properties.path = path_of(request.target)
+  properties.path = path_of(request.head.target)
   properties.startTime = rfc3339(request.began_at)
   properties.aborted = aborted or nil
   properties.refusal = request.refusal

@@ -98,7 +98,7 @@ end
 -- that, anybody could make as many consumers as they like.
 local function take_credential(request, credential)
   -- What browsers ask beforehand is answered without a look at the credential: it proves nothing, and is nobody's.
-  if request.method == 'OPTIONS' then
+  if request.head.method == 'OPTIONS' then
     request.unproven = true
     return
   end
@@ -193,7 +193,7 @@ function M.run(route_class, upstream)
   local authorization_end = find(all, '\n', key_end + 1, true)
   local text = sub(all, authorization_end + 1)
   local head = kept[text] or read_head(text)
-  request.head, request.method, request.target = head, head.method, head.target
+  request.head = head
   local denied = authenticate(request, sub(all, 1, key_end - 1), sub(all, key_end + 1, authorization_end - 1))
   local key = ''
   if (denied or request.unproven) and denied ~= NOT_READY then
