@@ -117,7 +117,7 @@ describe('what is rendered', () => {
       'Host second.claude.test:8443',
     ]);
     expect(valuesOf('proxy_pass', input)).toEqual([
-      'https://causeway_first$request_uri',
+      'https://causeway_first',
       'https://causeway_second/base$request_uri',
     ]);
     const file = renderGateway(environmentOf(input), bench.placement)['http/upstreams.conf'] ?? '';
