@@ -120,6 +120,7 @@ describe('what is rendered', () => {
       'https://causeway_first',
       'https://causeway_second/base$request_uri',
     ]);
+    expect(new Set(valuesOf('proxy_redirect', input))).toEqual(new Set(['off']));
     const file = renderGateway(environmentOf(input), bench.placement)['http/upstreams.conf'] ?? '';
     for (const pool of file.split(/^upstream /m).slice(1)) {
       expect(pool.indexOf('keepalive 256')).toBeGreaterThan(pool.indexOf('balancer_by_lua_block'));

@@ -147,7 +147,7 @@ end
 
 --- Begins the first attempt, at the upstream of the location unless others may be asked. May not come back: the
 -- request then goes on in another location, or ends with an own answer.
--- @tparam table request its context. Read are `route_class`, `class`, `method`, `consumer`, and `upstream`, the first
+-- @tparam table request its context. Read are `route_class`, `class`, `head`, `consumer`, and `upstream`, the first
 --   of the route class
 -- @tparam table var ngx.var
 function M.begin(request, var)

@@ -360,7 +360,9 @@ local function make_shared(request, status, aborted, answered_model, model)
   })
 end
 
-local MAX_SHARED, MAX_SHARED_BYTES = 64, 256
+-- Of all of them together: a method may be any word, an address or a protocol have many spellings.
+local MAX_SHARED, MAX_SHARED_BYTES = 1024, 256
+local shared_count = 0
 
 -- What the request's line has in common with those of many others. Of requests whose facts have that in common, there
 -- are few kinds.
@@ -378,11 +380,10 @@ local function shared_of(request, status, aborted)
   end
   shared = make_shared(request, status, aborted, answered_model, model)
   if #kind <= MAX_SHARED_BYTES then
-    if (kinds.count or 0) >= MAX_SHARED then
-      kinds = {}
-      facts.common.shared = kinds
+    if shared_count >= MAX_SHARED then
+      common, common_count, shared_count = {}, 0, 0
     end
-    kinds[kind], kinds.count = shared, (kinds.count or 0) + 1
+    kinds[kind], shared_count = shared, shared_count + 1
   end
   return shared
 end
