@@ -52,6 +52,17 @@ export async function pace(
   return count;
 }
 
+/** Statuses of requests of a client that never asks sooner than its rate allows, also after the machine held it up. */
+export async function calmly(gateway: TestGateway, key: string, perSecond: number, seconds: number): Promise<number[]> {
+  const statuses: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  while (performance.now() < end) {
+    statuses.push((await send(gateway, { method: 'GET', path: '/v1/models?limit=1', key })).status);
+    await sleep(1000 / perSecond);
+  }
+  return statuses;
+}
+
 /** What all of them together are. */
 export function total(counts: readonly Count[]): Count {
   return counts.reduce(
