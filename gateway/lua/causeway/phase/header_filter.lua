@@ -4,6 +4,7 @@ local answer_head = require('causeway.phase.answer_head')
 local breaker = require('causeway.io.breaker')
 local consumer_limits = require('causeway.io.consumer_limits')
 local context = require('causeway.phase.context')
+local kept = require('causeway.core.kept')
 local limits = require('causeway.phase.limits')
 local proven = require('causeway.io.proven')
 local settings = require('causeway.settings')
@@ -33,8 +34,7 @@ local function strip_nominated(connection)
 end
 
 -- What is told of an upstream's answer, read once: text -> kind.
-local MAX_KINDS, MAX_KIND_BYTES = 256, 256
-local kinds, kind_count = {}, 0
+local kinds = kept.new(256, 256)
 
 local function is_of(content_type, prefix)
   return content_type:find(prefix, 1, true) == 1
@@ -49,20 +49,14 @@ local function read_kind(text)
   local kind = kind_of(content_type)
   kind.unframed = framed == ''
   kind.nominates = connection ~= '' and connection ~= 'keep-alive' and connection ~= 'close' and connection or nil
-  if #text <= MAX_KIND_BYTES then
-    if kind_count == MAX_KINDS then
-      kinds, kind_count = {}, 0
-    end
-    kinds[text], kind_count = kind, kind_count + 1
-  end
-  return kind
+  return kept.keep(kinds, text, kind)
 end
 
 -- What kind of answer it is: an upstream's, or one that others have fetched.
 local function answer_kind(request)
   if request.balanced then
     local text = ngx.var.causeway_answer_head
-    return kinds[text] or read_kind(text)
+    return kinds.values[text] or read_kind(text)
   end
   local content_type = ngx.header['content-type']
   return type(content_type) == 'string' and kind_of(content_type) or {}

@@ -7,6 +7,7 @@
 local consumer_limits = require('causeway.io.consumer_limits')
 local emf = require('causeway.core.emf')
 local failover = require('causeway.core.failover')
+local kept = require('causeway.core.kept')
 local metrics_catalogue = require('causeway.core.metrics')
 local settings = require('causeway.settings')
 local verdict = require('causeway.phase.verdict')
@@ -114,8 +115,7 @@ end
 -- What is the same for many requests, read once.
 local COMMON = { 'completion', 'remote_addr', 'server_protocol', 'upstream_status', 'upstream_addr' }
 -- nginx takes a protocol of 16 KB: a version may have any number of zeros.
-local MAX_COMMON, MAX_COMMON_BYTES = 1024, 256
-local common, common_count = {}, 0
+local commons = kept.new(1024, 256)
 
 local function read_common(text)
   local values, index = {}, 0
@@ -123,7 +123,7 @@ local function read_common(text)
     index = index + 1
     values[COMMON[index]] = value
   end
-  local made = {
+  return kept.keep(commons, text, {
     completed = values.completion == 'OK',
     remote_addr = present(values.remote_addr),
     server_protocol = present(values.server_protocol),
@@ -131,14 +131,7 @@ local function read_common(text)
     upstream_addr = failover.last(values.upstream_addr),
     -- What the lines of such requests have in common, by what else they have (shared_of).
     shared = {},
-  }
-  if #text <= MAX_COMMON_BYTES then
-    if common_count >= MAX_COMMON then
-      common, common_count = {}, 0
-    end
-    common[text], common_count = made, common_count + 1
-  end
-  return made
+  })
 end
 
 local function read_facts(text)
@@ -158,7 +151,7 @@ local function read_facts(text)
     line_end = find(text, '\n', line_end + 1, true)
   end
   local known = sub(text, from, line_end - 1)
-  facts.common = common[known] or read_common(known)
+  facts.common = commons.values[known] or read_common(known)
   from, line_end = line_end + 1, find(text, '\n', line_end + 1, true)
   facts.upstream_request_id = present(sub(text, from, line_end - 1))
   facts.user_agent = present(sub(text, line_end + 1))
@@ -381,7 +374,8 @@ local function shared_of(request, status, aborted)
   shared = make_shared(request, status, aborted, answered_model, model)
   if #kind <= MAX_SHARED_BYTES then
     if shared_count >= MAX_SHARED then
-      common, common_count, shared_count = {}, 0, 0
+      kept.clear(commons)
+      shared_count = 0
     end
     kinds[kind], shared_count = shared, shared_count + 1
   end

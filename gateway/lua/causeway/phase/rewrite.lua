@@ -4,6 +4,7 @@
 local clock = require('causeway.io.clock')
 local context = require('causeway.phase.context')
 local documents = require('causeway.io.documents')
+local kept = require('causeway.core.kept')
 local proven = require('causeway.io.proven')
 local route = require('causeway.core.route')
 local settings = require('causeway.settings')
@@ -123,19 +124,8 @@ local function authenticate(request, key, authorization)
   take_credential(request, credential)
 end
 
--- What is told of a request beside its credential, and was good lately: text -> head. Most requests have one of a few.
-local MAX_KEPT, MAX_KEPT_BYTES = 512, 256
-local kept, kept_count = {}, 0
-
-local function keep(text, head)
-  if #text > MAX_KEPT_BYTES then
-    return
-  end
-  if kept_count == MAX_KEPT then
-    kept, kept_count = {}, 0
-  end
-  kept[text], kept_count = head, kept_count + 1
-end
+-- What is told of a request beside its credential, and was good lately: text -> head.
+local heads = kept.new(512, 256)
 
 -- The head of a request that is like none before: `{ connection, method, target, class }`, the last of which it does
 -- not have yet.
@@ -158,7 +148,7 @@ local function check_route(request, head, text, var)
     return deny(403, 'admin_api', 'The Admin API is not reachable through this gateway.')
   end
   head.class = request.class
-  keep(text, head)
+  kept.keep(heads, text, head)
 end
 
 local MAPPED_IPV4 = ('\0'):rep(10) .. '\255\255'
@@ -192,7 +182,7 @@ function M.run(route_class, upstream)
   local key_end = find(all, '\n', 1, true)
   local authorization_end = find(all, '\n', key_end + 1, true)
   local text = sub(all, authorization_end + 1)
-  local head = kept[text] or read_head(text)
+  local head = heads.values[text] or read_head(text)
   request.head = head
   local denied = authenticate(request, sub(all, 1, key_end - 1), sub(all, key_end + 1, authorization_end - 1))
   local key = ''
