@@ -31,7 +31,7 @@ curl ${baseUrl}/v1/messages \\
   -d '{"model":"claude-sonnet-5-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
 
 # Python
-python3 -m venv .venv && .venv/bin/pip install --quiet anthropic==2.12.0
+python3 -m venv .venv && .venv/bin/pip install --quiet anthropic==2.14.0
 ${variables} .venv/bin/python examples/python/messages.py
 
 # TypeScript

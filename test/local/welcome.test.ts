@@ -26,7 +26,7 @@ curl http://127.0.0.1:8080/v1/messages \\
   -d '{"model":"claude-sonnet-5-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
 
 # Python
-python3 -m venv .venv && .venv/bin/pip install --quiet anthropic==2.12.0
+python3 -m venv .venv && .venv/bin/pip install --quiet anthropic==2.14.0
 ANTHROPIC_BASE_URL=http://127.0.0.1:8080 ANTHROPIC_API_KEY=cwk_example .venv/bin/python examples/python/messages.py
 
 # TypeScript
