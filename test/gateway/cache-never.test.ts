@@ -1,7 +1,7 @@
 import type { MockScript } from '../../local/mock-claude/server';
 import { writeStateFile } from '../../local/state-file';
 import { eventually, startGateway } from './harness';
-import { asking, CACHEABLE } from './support/cacheable';
+import { asking, CACHEABLE, GATHER_MS } from './support/cacheable';
 import { exchange, messageBody, type Sending } from './support/exchange';
 import { useGateway } from './support/gateways';
 import { begin } from './support/http-client';
@@ -68,7 +68,7 @@ describe.each(CACHEABLE)('of $what is never stored', ({ what, stream, sending })
 
   it('what is larger than the limit, which its readers have whole', async () => {
     // All of them are there before the first byte: later, it is too large to be begun with.
-    const asked = sending(`${what}: large`, { script: { sizeBytes: 5_000_000, delayMs: 500 } });
+    const asked = sending(`${what}: large`, { script: { sizeBytes: 5_000_000, delayMs: GATHER_MS } });
     const answers = await Promise.all(Array.from({ length: 20 }, () => exchange(gateway(), asked)));
     expect(new Set(answers.map(({ body }) => body.length)).size).toBe(1);
     expect(answers[0]?.body.length).toBeGreaterThanOrEqual(5_000_000);
@@ -79,7 +79,7 @@ describe.each(CACHEABLE)('of $what is never stored', ({ what, stream, sending })
 
   it('what is larger than the limit, once nobody reads it: its call is ended too', async () => {
     // As above: all of them are there before it is too large to be begun with.
-    const script: MockScript = { sizeBytes: 200_000_000, delayMs: 500, drip: { bytes: 50_000, ms: 10 } };
+    const script: MockScript = { sizeBytes: 200_000_000, delayMs: GATHER_MS, drip: { bytes: 50_000, ms: 10 } };
     const asked = sending(`${what}: abandoned`, { script });
     const all = Array.from({ length: 4 }, () =>
       begin(gateway(), {
@@ -91,8 +91,9 @@ describe.each(CACHEABLE)('of $what is never stored', ({ what, stream, sending })
       }),
     );
     await eventually(() => (all.every((each) => each.bytes() > 2 * MAX_ITEM_BYTES) ? true : undefined), 20_000);
-    expect(calls()).toBe(1);
+    const made = calls();
     for (const each of all) each.request.destroy();
+    expect(made).toBe(1);
     const record = gateway().mock.requests()[0];
     await eventually(() => (record?.aborted === true ? true : undefined), 10_000);
   });

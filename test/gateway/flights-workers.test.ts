@@ -1,7 +1,7 @@
 import http from 'node:http';
 
 import { eventually, sleep, startGateway, type TestGateway } from './harness';
-import { asking } from './support/cacheable';
+import { asking, GATHER_MS } from './support/cacheable';
 import { exchange, messageBody, type Received, type Sending } from './support/exchange';
 import { begin, readStream, type Exchange } from './support/http-client';
 import { expectNothingHeld, freeFlightMemory } from './support/held';
@@ -64,7 +64,7 @@ describe('flights over four workers', () => {
 
   it('that are too large to be held cross workers whole, also to readers that are slow', async () => {
     await within(4, async (gateway) => {
-      const sending = streamed('large', { sizeBytes: 8_000_000, delayMs: 700 });
+      const sending = streamed('large', { sizeBytes: 8_000_000, delayMs: GATHER_MS });
       const read = (slow: boolean): Promise<number> =>
         new Promise((settle, reject) => {
           const { head } = start(gateway, sending);

@@ -2,7 +2,7 @@ import http2 from 'node:http2';
 
 import type { MockScript } from '../../local/mock-claude/server';
 import { eventually, sleep } from './harness';
-import { asking, CACHEABLE } from './support/cacheable';
+import { asking, CACHEABLE, GATHER_MS } from './support/cacheable';
 import { exchange, messageBody, type Received, type Sending } from './support/exchange';
 import { useGateway } from './support/gateways';
 import { begin, headersOf, readStream, type Exchange } from './support/http-client';
@@ -24,7 +24,7 @@ const states = (answers: readonly Received[]) => new Set(answers.map(({ headers 
 const times = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));
 /** So long that all hundred are there before the answer's end. */
-const slow = (stream: boolean) => (stream ? { deltas: 30, deltaMs: 30 } : { delayMs: 600 });
+const slow = (stream: boolean) => (stream ? { deltas: 30, deltaMs: GATHER_MS / 30 } : { delayMs: GATHER_MS });
 
 describe.each(CACHEABLE)('$what', ({ what, stream, sending }) => {
   it(`asked for ${MANY} times at once costs one upstream call`, async () => {
@@ -72,7 +72,7 @@ describe.each(CACHEABLE)('$what', ({ what, stream, sending }) => {
   });
 
   it('that fails fails once for all who wait', async () => {
-    const failure = { status: 529, message: 'Too much.', delayMs: 400, headers: { 'retry-after': '3' } };
+    const failure = { status: 529, message: 'Too much.', delayMs: GATHER_MS, headers: { 'retry-after': '3' } };
     const asked = sending(`${what}: fails`, { script: failure });
     const answers = await times(MANY, () => exchange(gateway(), asked));
     expect(calls()).toBe(1);
@@ -88,7 +88,7 @@ describe.each(CACHEABLE)('$what', ({ what, stream, sending }) => {
   it('that fails is answered by one older copy for all who wait', async () => {
     const name = `${what}: stands in`;
     const first = await exchange(gateway(), sending(name));
-    const asked = sending(name, { ...asking('max-age=0'), script: { status: 529, delayMs: 400 } });
+    const asked = sending(name, { ...asking('max-age=0'), script: { status: 529, delayMs: GATHER_MS } });
     const answers = await times(MANY, () => exchange(gateway(), asked));
     expect(calls()).toBe(2);
     expect(states(answers)).toEqual(new Set(['STALE']));
@@ -101,7 +101,7 @@ describe.each(CACHEABLE.filter(({ routeClass }) => routeClass !== 'models'))(
   '$what',
   ({ what, routeClass, sending }) => {
     it('whose upstream breaks the connection is one own error for all who wait', async () => {
-      const asked = sending(`${what}: breaks`, { script: { cut: { beforeHeaders: true }, delayMs: 400 } });
+      const asked = sending(`${what}: breaks`, { script: { cut: { beforeHeaders: true }, delayMs: GATHER_MS } });
       const answers = await times(20, () => exchange(gateway(), asked));
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([502]));
       expect(new Set(answers.map(({ headers }) => headers['request-id'])).size).toBe(1);
@@ -262,7 +262,7 @@ test('what was fetched adds up to what the mock charged', async () => {
     exchange(gateway(), {
       ...asking('max-age=60'),
       body: body(index % 6),
-      script: { delayMs: 200, usage: { input: 1000 + (index % 6), output: 10 } },
+      script: { delayMs: GATHER_MS, usage: { input: 1000 + (index % 6), output: 10 } },
     }),
   );
   expect(calls()).toBe(6);

@@ -9,6 +9,12 @@ export interface Cacheable {
   readonly sending: (name: string, more?: Sending) => Sending;
 }
 
+/**
+ * How long the upstream waits before it answers those who are to ask at once, in ms: longer than any of them is held up
+ * on a machine that others use too. What is too large to be held can be shared only until its first bytes have come.
+ */
+export const GATHER_MS = 2000;
+
 /** Asks for a stored answer, where nothing else is said. */
 const ASKS: HeaderLines = [['x-causeway-cache', 'max-age=60']];
 /** Stands on every request, as it tells answers apart. */
