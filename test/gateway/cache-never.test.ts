@@ -90,10 +90,12 @@ describe.each(CACHEABLE)('of $what is never stored', ({ what, stream, sending })
         headers: Object.fromEntries(asked.headers ?? []),
       }),
     );
-    await eventually(() => (all.every((each) => each.bytes() > 2 * MAX_ITEM_BYTES) ? true : undefined), 20_000);
-    const made = calls();
-    for (const each of all) each.request.destroy();
-    expect(made).toBe(1);
+    try {
+      await eventually(() => (all.every((each) => each.bytes() > 2 * MAX_ITEM_BYTES) ? true : undefined), 20_000);
+      expect(calls()).toBe(1);
+    } finally {
+      for (const each of all) each.request.destroy();
+    }
     const record = gateway().mock.requests()[0];
     await eventually(() => (record?.aborted === true ? true : undefined), 10_000);
   });
